@@ -1,0 +1,111 @@
+"""The port between the agent's decisions and the containers of this host.
+
+In: a `ContainerSpec`.  Out: a process that outlives the agent, and how it ended.
+`engine.py` implements it with crun and conmon; unit tests implement it in memory; both pass the same contract tests.
+All methods are synchronous, thread-safe, idempotent and bounded in time; the agent calls them in worker threads.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from runtime.model import ContainerSpec, ExitInfo, ImageRef, Struct
+
+
+class EngineError(Exception):
+    """Something the engine could not do. `str(error)` says what and what to do next; never holds a secret."""
+
+
+class Bind(Struct):
+    """A host path shown inside the container at `target` (file or directory)."""
+
+    source: str
+    target: str
+    writable: bool = False
+
+
+class Created(Struct):
+    """A container that exists and waits for `start`. `address` is its IPv4 address ('' without network)."""
+
+    id: str
+    pid: int
+    address: str
+
+
+class Observed(Struct):
+    """What is known of a container on this host: running (pid, address) or ended (exit)."""
+
+    id: str
+    owner: str
+    name: str
+    running: bool
+    pid: int = 0
+    address: str = ""
+    exit: ExitInfo | None = None
+    started_at: float | None = None
+
+
+class Usage(Struct):
+    """Counters read from the container's cgroup. Bytes and seconds."""
+
+    memory_bytes: int
+    memory_limit_bytes: int
+    cpu_seconds: float
+    pids: int
+
+
+class Engine(Protocol):
+    """The containers of one host."""
+
+    def open(self) -> None:
+        """Prepare the host (cgroup parents, firewall table, pool of namespaces, mount namespace). Repeatable.
+
+        Adopts what a previous process left running; removes half-made leftovers. Raises EngineError naming what is
+        missing on this host (package, kernel feature) in words.
+        """
+
+    def close(self, *, remove: bool) -> None:
+        """Leave the host. With `remove`: every container, mount, namespace, cgroup, veth and rule of ours is removed."""
+
+    def missing_images(self, refs: tuple[ImageRef, ...]) -> tuple[ImageRef, ...]:
+        """Return those of `refs` that are not on this host yet."""
+
+    def add_image(self, ref: ImageRef, file: Path) -> None:
+        """Take over a downloaded squashfs (moved, same file system). Raises EngineError if its digest is not `ref`'s."""
+
+    def create(self, spec: ContainerSpec, *, binds: tuple[Bind, ...] = (), scratch_bytes: int = 0) -> Created:
+        """Make the container, ready to start. Creating an existing id returns it. Half-made ones are cleaned up on error.
+
+        `scratch_bytes` > 0 puts the writable layer on disk in a file of that size (builds); else in memory (tmpfs).
+        """
+
+    def start(self, container: str) -> None:
+        """Run the created process. A no-op when it runs or has ended."""
+
+    def kill(self, container: str, signal: int) -> None:
+        """Signal PID 1; with SIGKILL the whole container. A no-op when it is gone."""
+
+    def wait(self, container: str, timeout: float) -> ExitInfo | None:
+        """Return how it ended, or None if it still runs after `timeout` seconds (0: just look)."""
+
+    def delete(self, container: str) -> None:
+        """Remove every trace: process, cgroup, mounts, address, bundle. A no-op when it is gone. The log file stays."""
+
+    def list(self) -> tuple[Observed, ...]:
+        """Return every container of ours that exists on this host, running or ended, not yet deleted."""
+
+    def log_path(self, container: str) -> Path:
+        """Where conmon writes `RFC3339nano stream F|P text` lines of this container."""
+
+    def reopen_log(self, container: str) -> None:
+        """Tell conmon to open `log_path` anew after the agent renamed it."""
+
+    def read_file(self, container: str, path: str, limit: int) -> bytes:
+        """Read a file of an ended or running container, at most `limit` bytes, without following symlinks out of its root."""
+
+    def export(self, container: str, directory: str, target: Path) -> ImageRef:
+        """Pack `directory` of an ended container as a reproducible squashfs (uid/gid 1000, times 0) under the same path."""
+
+    def usage(self, container: str) -> Usage | None:
+        """Return its counters, or None when it is gone."""

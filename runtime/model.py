@@ -1,0 +1,287 @@
+"""The types a host agent speaks: wanted state and jobs in, host reports out.
+
+In: JSON bodies from the controller.  Out: frozen values; `decode` and `encode` are the only conversions.
+
+Every value here is immutable and safe to store, resend, reorder and repeat. Identifiers (`id`) are chosen by
+whoever asks (the planner), so that starting what runs and stopping what is gone are no-ops.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False, kw_only=True):
+    """Base of all values on the wire: frozen, keyword-only, unknown fields refused."""
+
+
+class ImageRef(Struct):
+    """A squashfs image by content: `digest` is `sha256:<64 hex>`, `size` in bytes."""
+
+    digest: str
+    size: int = 0
+
+
+class Rootfs(Struct):
+    """The root of a container: squashfs layers, topmost first, over an optional host stack.
+
+    `layers` may be empty only when `host` is true. `host` puts the host's own `/usr` (read-only) with a
+    synthesised `/etc` at the bottom: a quick stack for tests and small boxes.
+    """
+
+    layers: tuple[ImageRef, ...] = ()
+    host: bool = False
+
+
+class Limits(Struct):
+    """What one container may use. Sizes in bytes; `cpu_cores` is a hard quota (None: none), `cpu_shares` a weight."""
+
+    memory_bytes: int = 512 * 1024**2
+    cpu_shares: int = 1024
+    cpu_cores: float | None = None
+    pids: int = 512
+    writable_bytes: int = 512 * 1024**2
+    tmp_bytes: int = 128 * 1024**2
+    nofile: int = 16384
+
+
+class NetworkMode(StrEnum):
+    """`app`: own namespace, may talk to the same owner and out. `build`: own namespace, out only. `none`: loopback."""
+
+    APP = "app"
+    BUILD = "build"
+    NONE = "none"
+
+
+class ContainerSpec(Struct):
+    """One container, complete: what crun is told follows from this value and the host alone.
+
+    `owner` is the app's id: it picks the user-namespace range and the firewall set. `name` is the DYNO-style name
+    (`web.1`, `run.4711`). `argv` runs in `cwd` as uid 1000 under an init. `env` holds secrets: it never reaches a
+    log or a process list. `port` is what the process must listen on (None: it does not listen).
+    """
+
+    id: str
+    owner: str
+    name: str
+    rootfs: Rootfs
+    argv: tuple[str, ...]
+    env: dict[str, str] = {}
+    cwd: str = "/app"
+    hostname: str = ""
+    port: int | None = None
+    limits: Limits = Limits()
+    network: NetworkMode = NetworkMode.APP
+    grace_seconds: float = 30.0
+
+
+class HealthKind(StrEnum):
+    HTTP = "http"  # GET path on the port answers 200-399
+    TCP = "tcp"  # the port accepts a connection
+    STEADY = "steady"  # it has run for steady_seconds without exiting
+
+
+class HealthCheck(Struct):
+    """When an instance counts as up. Times in seconds.
+
+    Until first up it is polled fast (every 0.1 s); `start_timeout` later it has failed (R10). Afterwards every
+    `interval`; `unhealthy_threshold` failures in a row make it unhealthy, one success makes it up again.
+    """
+
+    kind: HealthKind = HealthKind.TCP
+    path: str = "/"
+    interval: float = 5.0
+    timeout: float = 3.0
+    start_timeout: float = 60.0
+    unhealthy_threshold: int = 3
+    steady_seconds: float = 1.0
+
+
+class InstanceSpec(Struct):
+    """A container that must keep running: restarted by the agent with back-off until it is no longer wanted."""
+
+    container: ContainerSpec
+    health: HealthCheck = HealthCheck()
+
+
+class WantedState(Struct):
+    """Everything a host must run. What is not in it is stopped. Older generations than the stored one are ignored."""
+
+    generation: int
+    instances: tuple[InstanceSpec, ...] = ()
+
+
+class JobInput(Struct):
+    """A file fetched by the agent from the controller (`path` under its internal API) and bound read-only at `target`."""
+
+    path: str
+    target: str
+
+
+class JobOutput(Struct):
+    """What to keep of a job that ended with 0: `directory` becomes a slug (squashfs), uploaded by digest."""
+
+    directory: str = "/app"
+
+
+class JobSpec(Struct):
+    """A container that runs once: a build, a release phase, a one-off. Times in seconds.
+
+    `cache` names a persistent volume (one per app and use, at most `cache_bytes`) bound read-write at `/cache`.
+    `result_path` names a small file (at most 1 MiB) whose text is returned as `JobStatus.result`.
+    """
+
+    container: ContainerSpec
+    timeout: float = 1800.0
+    inputs: tuple[JobInput, ...] = ()
+    output: JobOutput | None = None
+    cache: str = ""
+    cache_bytes: int = 2 * 1024**3
+    result_path: str = ""
+
+
+class InstanceState(StrEnum):
+    PENDING = "pending"  # accepted, images being fetched
+    STARTING = "starting"  # process runs, not yet healthy
+    UP = "up"
+    UNHEALTHY = "unhealthy"  # was up, checks fail now
+    CRASHED = "crashed"  # exited or never became healthy; a restart is due at `restart_at`
+    STOPPING = "stopping"  # TERM sent
+    STOPPED = "stopped"  # gone because no longer wanted; reported until acknowledged by a newer wanted state
+
+
+class ExitReason(StrEnum):
+    EXITED = "exited"  # by itself, see `code`
+    SIGNALED = "signaled"  # killed by a signal, see `signal`
+    OOM = "oom"  # the memory limit (R14/R15)
+    NOT_STARTED = "not_started"  # could not be created, see `message`
+    NOT_FOUND = "not_found"  # command not found (127)
+    NOT_EXECUTABLE = "not_executable"  # command not executable (126)
+    BOOT_TIMEOUT = "boot_timeout"  # never became healthy within start_timeout (R10)
+    TIMEOUT = "timeout"  # a job ran longer than allowed
+    CANCELLED = "cancelled"  # stopped on request
+    LOST = "lost"  # its supervisor died, the exit status is unknown
+
+
+class ExitInfo(Struct):
+    """How a run ended. `code` is the wait status as a shell shows it (137 for KILL). `at` is Unix seconds."""
+
+    reason: ExitReason
+    code: int | None = None
+    signal: int | None = None
+    at: float = 0.0
+    message: str = ""
+
+
+class InstanceStatus(Struct):
+    """What a host says of one instance. `restarts` counts runs after the first. `since` is Unix seconds."""
+
+    id: str
+    state: InstanceState
+    since: float
+    address: str = ""
+    port: int | None = None
+    restarts: int = 0
+    restart_at: float | None = None
+    last_exit: ExitInfo | None = None
+    started_at: float | None = None
+
+
+class JobState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    PACKAGING = "packaging"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class JobStatus(Struct):
+    """What a host says of one job. `timings` are seconds per step (fetch, create, run, package, upload)."""
+
+    id: str
+    state: JobState
+    since: float
+    exit: ExitInfo | None = None
+    result: str = ""
+    slug: ImageRef | None = None
+    message: str = ""
+    timings: dict[str, float] = {}
+
+
+class Capacity(Struct):
+    memory_bytes: int
+    cpus: int
+
+
+class HostReport(Struct):
+    """Sent on every change and every few seconds. `generation` is the wanted state in force. Whole, never a delta."""
+
+    host: str
+    sequence: int
+    generation: int
+    capacity: Capacity
+    instances: tuple[InstanceStatus, ...] = ()
+    jobs: tuple[JobStatus, ...] = ()
+
+
+class ReportReply(Struct):
+    """The controller's answer to a report: the newest wanted state if the host's is older, else None."""
+
+    wanted: WantedState | None = None
+
+
+class Stream(StrEnum):
+    STDOUT = "stdout"
+    STDERR = "stderr"
+    SYSTEM = "system"  # the agent's own words: started, exited, lines lost
+
+
+class LogLine(Struct):
+    """One line of output without its newline. `cursor` grows per container and resumes a stream; `at` Unix seconds."""
+
+    cursor: int
+    at: float
+    stream: Stream
+    text: str
+
+
+class LogBatch(Struct):
+    """Lines of one container on their way to the controller. `lost` counts lines dropped before the first one."""
+
+    container: str
+    owner: str
+    name: str
+    lines: tuple[LogLine, ...] = ()
+    lost: int = 0
+
+
+class ErrorBody(Struct):
+    """What the agent answers with a 4xx or 5xx: a stable id and a sentence."""
+
+    id: str
+    message: str
+
+
+def encode(value: Struct) -> bytes:
+    """Return the JSON of a value."""
+    return msgspec.json.encode(value)
+
+
+def decode(data: bytes, type_: type[T]) -> T:
+    """Read JSON into `type_`. Raises `ValueError` (msgspec.ValidationError) naming the field that is wrong."""
+    return msgspec.json.decode(data, type=type_)
+
+
+def to_builtins(value: Struct) -> Any:
+    """Return plain dicts and lists, for storing in a JSON column."""
+    return msgspec.to_builtins(value)
+
+
+def from_builtins(data: Any, type_: type[T]) -> T:
+    """The inverse of `to_builtins`. Raises `ValueError` naming the field that is wrong."""
+    return msgspec.convert(data, type=type_)
