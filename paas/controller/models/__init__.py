@@ -1,0 +1,31 @@
+"""All tables of the controller. Rules that must always hold are database constraints."""
+
+from paas.controller.models.accounts import Token, User
+from paas.controller.models.apps import App, Collaborator, Domain
+from paas.controller.models.builds import Build, BuildLog, Slug
+from paas.controller.models.deployments import Deployment
+from paas.controller.models.events import Event
+from paas.controller.models.hosts import Host, Router, RouteVersion
+from paas.controller.models.instances import Instance, OneOff
+from paas.controller.models.releases import Release
+from paas.controller.models.stacks import Stack
+
+__all__ = [
+    "App",
+    "Build",
+    "BuildLog",
+    "Collaborator",
+    "Deployment",
+    "Domain",
+    "Event",
+    "Host",
+    "Instance",
+    "OneOff",
+    "Release",
+    "RouteVersion",
+    "Router",
+    "Slug",
+    "Stack",
+    "Token",
+    "User",
+]

@@ -1,0 +1,78 @@
+"""Builds and the slugs they leave behind."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from paas.controller.models.accounts import User
+from paas.controller.models.apps import App
+
+
+class Slug(models.Model):
+    """A built app: one squashfs image by content, with what it knows how to run."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="slugs")
+    digest = models.CharField(max_length=71)  # sha256:<64 hex>
+    size = models.PositiveBigIntegerField()
+    process_types = models.JSONField(default=dict)  # {type: command}
+    config_defaults = models.JSONField(default=dict)  # environment that the build asks for; config vars win
+    buildpacks = models.JSONField(default=list)  # [{"name", "version"}]
+    commit = models.CharField(max_length=64, blank=True)
+    commit_message = models.CharField(max_length=500, blank=True)
+    stack = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+
+class Build(models.Model):
+    """The work from a source to a slug. Any worker can take it up: its job on the host has the build's id."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        BUILDING = "building"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="builds")
+    user = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    origin = models.CharField(max_length=16, default="git")  # git: a pusher waits for it; api: nobody does
+    commit = models.CharField(max_length=64, blank=True)
+    commit_message = models.CharField(max_length=500, blank=True)
+    source_file = models.CharField(max_length=300)  # path of the source tar under the data folder
+    slug = models.ForeignKey(Slug, null=True, on_delete=models.SET_NULL, related_name="builds")
+    release = models.ForeignKey("controller.Release", null=True, on_delete=models.SET_NULL, related_name="builds")
+    host = models.ForeignKey("controller.Host", null=True, on_delete=models.SET_NULL, related_name="+")
+    stack = models.CharField(max_length=64)
+    cancel_requested = models.BooleanField(default=False)
+    error_id = models.CharField(max_length=64, blank=True)
+    message = models.TextField(blank=True)
+    timings = models.JSONField(default=dict)  # seconds per phase
+    claimed_by = models.CharField(max_length=64, blank=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["app"],
+                condition=models.Q(status__in=["pending", "building"]),
+                name="one_build_per_app_at_a_time",
+            )
+        ]
+
+
+class BuildLog(models.Model):
+    """The whole output of a finished build, kept for replay."""
+
+    build = models.OneToOneField(Build, primary_key=True, on_delete=models.CASCADE, related_name="log")
+    text = models.TextField()

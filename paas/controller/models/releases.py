@@ -1,0 +1,54 @@
+"""Releases: immutable, numbered, the one revertible unit."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from paas.controller.models.accounts import User
+from paas.controller.models.apps import App
+from paas.controller.models.builds import Slug
+
+
+class Release(models.Model):
+    """Everything that decides how an app runs, frozen: image, config, formation, health checks and domains."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+
+    class Kind(models.TextChoices):
+        INITIAL = "initial"
+        DEPLOY = "deploy"
+        CONFIG = "config"
+        FORMATION = "formation"
+        DOMAINS = "domains"
+        ROLLBACK = "rollback"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="releases")
+    version = models.PositiveIntegerField()
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    description = models.CharField(max_length=300)
+    user = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    slug = models.ForeignKey(Slug, null=True, on_delete=models.RESTRICT, related_name="releases")
+    stack = models.CharField(max_length=64)
+    stack_layers = models.JSONField(default=list)  # [{"digest", "size"}] of the run image; empty: the host's /usr
+    config_encrypted = models.BinaryField()
+    formation = models.JSONField(default=dict)  # {type: {"quantity", "size", "command"}}
+    health_checks = models.JSONField(default=dict)  # {type: {"kind", "path", ...}}
+    domains = models.JSONField(default=list)  # host names
+    output = models.TextField(blank=True)  # of the release phase
+    message = models.TextField(blank=True)  # why it failed
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["app", "version"], name="one_release_per_version")]
+        ordering = ["version"]
+
+    def __str__(self) -> str:
+        return f"v{self.version}"

@@ -1,0 +1,9 @@
+"""The WSGI application that gunicorn serves for the API, the dashboard and the internal endpoints."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paas.settings")
+
+application = get_wsgi_application()
