@@ -1,0 +1,137 @@
+"""The agent as a process.
+
+In: settings and an engine.  Out: a running agent, until SIGTERM (containers go on) or POST /v1/stop (nothing is left).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import fcntl
+import gc
+import logging
+import os
+import signal
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import web
+
+from runtime.agent.api import Api
+from runtime.agent.calls import EngineCalls
+from runtime.agent.controller import Controller
+from runtime.agent.host import Host
+from runtime.agent.images import Images
+from runtime.agent.instance import Context
+from runtime.agent.reporter import Reporter
+from runtime.agent.shipper import Shipper
+from runtime.agent.store import Store, write_atomic
+from runtime.config import Settings
+from runtime.container.port import Engine
+from runtime.logs.hub import LogHub
+
+log = logging.getLogger(__name__)
+M_ARENA_MAX = -8  # mallopt(3)
+
+
+class AlreadyRunning(Exception):
+    """Another agent uses the same home."""
+
+
+def run(settings: Settings, engine: Engine) -> None:
+    """Run until told to stop. Raises `EngineError` or `AlreadyRunning` when it cannot begin."""
+    # Eight worker threads would otherwise each get an arena of their own, which never shrinks.
+    ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+    store = Store(settings.state)
+    store.open()
+    lock = _lock(settings)
+    try:
+        # Before any thread exists: the engine may move this process to a mount namespace.
+        engine.open()
+        remove = asyncio.run(_serve(settings, engine, store))
+        engine.close(remove=remove)
+    finally:
+        os.close(lock)
+
+
+def _lock(settings: Settings) -> int:
+    descriptor = os.open(settings.state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise AlreadyRunning(
+            f"Another agent already uses {settings.home}; stop it or set PAAS_AGENT_HOME to another folder."
+        ) from None
+    return descriptor
+
+
+async def _serve(settings: Settings, engine: Engine, store: Store) -> bool:
+    """Start everything, wait for the end; return whether to remove everything."""
+    calls = EngineCalls(engine)
+    asyncio.get_running_loop().set_default_executor(calls.pool)
+    controller = Controller(settings.controller, settings.controller_token, settings.host_id)
+    reporter = Reporter(controller)
+    logs = LogHub(engine.log_path, calls.reopen_log)
+    images = Images(calls, controller, store.temporary)
+    shipper = Shipper(logs, controller.send_logs, settings.state / "cursors.json")
+    host = Host(settings.host_id, Context(calls, images, logs, reporter.changed), controller, store, shipper)
+    stopped: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def stop(remove: bool) -> None:
+        if not stopped.done():
+            stopped.set_result(remove)
+
+    _on_signals(lambda: stop(False))
+    await host.recover()
+    runner = web.AppRunner(
+        Api(host, calls, logs, settings.token, stop).application(), access_log=None, shutdown_timeout=0.2
+    )
+    loops: list[Coroutine[Any, Any, None]] = [reporter.run(host), reporter.keep_saving(host)]
+    if controller.exists:
+        loops.append(shipper.run())
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    try:
+        await _listen(runner, settings, store)
+        _settle()
+        return await stopped
+    finally:
+        await _close(runner, tasks, host, logs, controller)
+
+
+async def _listen(runner: web.AppRunner, settings: Settings, store: Store) -> None:
+    """Open the port; the `address` file says where, for port 0 and the command line."""
+    await runner.setup()
+    site = web.TCPSite(runner, settings.listen_host, settings.listen_port)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    write_atomic(store.root / "address", address.encode(), sync=False)
+    log.info("host %s listens on %s", settings.host_id, address)
+
+
+async def _close(
+    runner: web.AppRunner, tasks: list[asyncio.Task[None]], host: Host, logs: LogHub, controller: Controller
+) -> None:
+    await runner.cleanup()
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    await host.leave()
+    logs.close()
+    await controller.close()
+
+
+def _on_signals(stop: Any) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+
+
+def _settle() -> None:
+    """Startup garbage goes back to the system; what lives on is not looked at by later collections."""
+    gc.collect()
+    gc.freeze()
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

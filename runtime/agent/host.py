@@ -1,0 +1,248 @@
+"""This host: what it should run, what it runs, and the steps from one to the other.
+
+In: wanted states and jobs.  Out: supervisors, and one whole `HostReport`. Lives on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from signal import SIGKILL
+
+from runtime.agent.controller import Controller
+from runtime.agent.diff import ENDING, Actions, diff
+from runtime.agent.instance import Context, Instance
+from runtime.agent.job import Job, new_record
+from runtime.agent.shipper import Shipper
+from runtime.agent.store import InstanceRecord, Store
+from runtime.container.port import Observed
+from runtime.model import (
+    Capacity,
+    ContainerSpec,
+    HostReport,
+    InstanceSpec,
+    InstanceState,
+    JobSpec,
+    JobStatus,
+    Rootfs,
+    WantedState,
+)
+
+log = logging.getLogger(__name__)
+KEEP_JOB_SECONDS = 3600.0
+STOP_SECONDS = 10.0
+
+
+class OlderGeneration(Exception):
+    """A wanted state older than the one in force."""
+
+
+class Host:
+    """Owns the supervisors. One bad instance or job never stops the others."""
+
+    def __init__(
+        self, host_id: str, context: Context, controller: Controller, store: Store, shipper: Shipper
+    ) -> None:
+        self._id = host_id
+        self._context = context
+        self._controller = controller
+        self._store = store
+        self._shipper = shipper
+        self._applying = asyncio.Lock()
+        self._stopping: set[asyncio.Task[None]] = set()
+        self._sequence = 0
+        self._closing = False
+        self._capacity = capacity()
+        self.wanted = WantedState(generation=0)
+        self.instances: dict[str, Instance] = {}
+        self.jobs: dict[str, Job] = {}
+
+    async def recover(self) -> None:
+        """Pick up what an earlier agent left: running containers, unfinished jobs, the wanted state."""
+        self.wanted = self._store.load_wanted()
+        wanted = {spec.container.id: spec for spec in self.wanted.instances}
+        for record in self._store.load_instances():
+            self._recall(record, wanted.get(record.status.id))
+        for job_record in self._store.load_jobs():
+            self._supervise_job(Job(job_record, self._context, self._controller, self._store))
+        await self._converge()
+
+    def _recall(self, record: InstanceRecord, spec: InstanceSpec | None) -> None:
+        """Wanted: go on from its last state. Not wanted: end it, or keep saying that it is gone."""
+        state = record.status.state
+        if spec and state not in ENDING:
+            self._supervise(Instance(spec, self._context, record))
+        elif spec is None and state is InstanceState.STOPPED:
+            instance = self._specless(record.status.id, record.owner, record.name, record)
+            self._context.logs.end(instance.spec.container.id)
+
+    async def apply_wanted(self, wanted: WantedState) -> None:
+        """Store it, then act on it. Raises `OlderGeneration`; the same generation again changes nothing."""
+        async with self._applying:
+            if wanted.generation < self.wanted.generation:
+                raise OlderGeneration(
+                    f"Generation {wanted.generation} is older than {self.wanted.generation}, which is in force."
+                )
+            if wanted.generation > self.wanted.generation:
+                await asyncio.to_thread(self._store.save_wanted, wanted)
+                self.wanted = wanted
+                await self._converge()
+
+    async def _converge(self) -> None:
+        if self._closing:
+            return
+        containers = await self._containers()
+        states = {id_: instance.status.state for id_, instance in self.instances.items()}
+        self._perform(diff(self.wanted, states, tuple(containers), tuple(self.jobs)), containers)
+
+    def _perform(self, actions: Actions, containers: dict[str, Observed]) -> None:
+        for spec in actions.start:
+            self._supervise(Instance(spec, self._context))
+        for id_ in actions.stop:
+            self._stop(self.instances[id_])
+        for id_ in actions.orphans:
+            found = containers[id_]
+            self._stop(self._specless(found.id, found.owner, found.name))
+        self._context.changed()
+
+    def _supervise(self, instance: Instance) -> None:
+        self.instances[instance.spec.container.id] = instance
+        instance.start()
+
+    def _specless(self, id_: str, owner: str, name: str, record: InstanceRecord | None = None) -> Instance:
+        """A supervisor for something whose spec is not known any more: good enough to stop and to report it."""
+        spec = ContainerSpec(id=id_, owner=owner, name=name, rootfs=Rootfs(), argv=())
+        instance = Instance(InstanceSpec(container=spec), self._context, record)
+        self.instances[id_] = instance
+        self._context.logs.open(spec)
+        return instance
+
+    def _stop(self, instance: Instance, grace: float | None = None) -> None:
+        task = asyncio.create_task(self._stop_fully(instance, grace))
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
+
+    async def _stop_fully(self, instance: Instance, grace: float | None) -> None:
+        await instance.stop(self.wanted.generation, grace)
+        wanted_again = instance.spec.container.id in {spec.container.id for spec in self.wanted.instances}
+        if wanted_again:
+            await self._converge()
+
+    async def _containers(self) -> dict[str, Observed]:
+        try:
+            return {found.id: found for found in await self._context.calls.list()}
+        except Exception as error:  # orphans are found at the next change
+            log.error("the containers of this host cannot be listed: %s", error)
+            return {}
+
+    async def put_job(self, spec: JobSpec) -> tuple[JobStatus, bool]:
+        """Take on a job unless it is known. Returns its status and whether it is new."""
+        known = self.jobs.get(spec.container.id)
+        if known:
+            return known.status, False
+        record = new_record(spec)
+        job = Job(record, self._context, self._controller, self._store)
+        self.jobs[spec.container.id] = job
+        try:
+            await asyncio.to_thread(self._store.save_job, record, sync=True)
+        except OSError:
+            del self.jobs[spec.container.id]
+            raise
+        self._supervise_job(job)
+        return job.status, True
+
+    def _supervise_job(self, job: Job) -> None:
+        self.jobs[job.spec.container.id] = job
+        job.start()
+        self._context.changed()
+
+    def forget_job(self, id_: str) -> None:
+        """Drop an ended job and, once shipped, its output."""
+        job = self.jobs.pop(id_)
+        job.remove_files()
+        self._forget_output(id_)
+        self._context.changed()
+
+    def forget_old_jobs(self, now: float) -> None:
+        for id_, job in tuple(self.jobs.items()):
+            if job.ended.is_set() and now - job.status.since > KEEP_JOB_SECONDS:
+                self.forget_job(id_)
+
+    def report(self) -> HostReport:
+        """Everything, as it is now. The sequence grows over restarts too."""
+        self._sequence = max(self._sequence + 1, int(time.time() * 1000))
+        return HostReport(
+            host=self._id,
+            sequence=self._sequence,
+            generation=self.wanted.generation,
+            capacity=self._capacity,
+            instances=tuple(instance.status for instance in self.instances.values()),
+            jobs=tuple(job.status for job in self.jobs.values()),
+        )
+
+    def save(self) -> None:
+        """Store how the instances are, for the next agent."""
+        self._store.save_instances(tuple(instance.record for instance in self.instances.values()))
+
+    def acknowledge(self, report: HostReport) -> None:
+        """The controller has this report: forget what it showed as stopped under a newer wanted state."""
+        for id_ in acknowledged(report, (instance.record for instance in self.instances.values())):
+            del self.instances[id_]
+            self._forget_output(id_)
+
+    def _forget_output(self, id_: str) -> None:
+        source = self._context.logs.sources.get(id_)
+        if source and source.shipped and self._controller.exists:
+            self._shipper.forget_when_shipped(id_)
+        else:
+            self._context.logs.forget(id_)
+
+    async def leave(self) -> None:
+        """End all supervision; containers go on."""
+        for task in self._stopping:
+            task.cancel()
+        everything: list[Instance | Job] = [*self.instances.values(), *self.jobs.values()]
+        await asyncio.gather(*(one.leave() for one in everything))
+        self.save()
+
+    async def stop_all(self, seconds: float = STOP_SECONDS) -> None:
+        """Stop every instance and job, each with its grace but at most `seconds`."""
+        self._closing = True
+        for instance in self.instances.values():
+            if instance.status.state not in ENDING:
+                self._stop(instance, min(instance.spec.container.grace_seconds, seconds))
+        jobs = [job for job in self.jobs.values() if not job.ended.is_set()]
+        for job in jobs:
+            job.cancel()
+        ends = [*self._stopping, *(asyncio.create_task(job.ended.wait()) for job in jobs)]
+        if ends:
+            _, late = await asyncio.wait(ends, timeout=seconds + 0.5)
+            for found in (await self._containers()).values() if late else ():
+                await self._context.calls.kill(found.id, SIGKILL)
+            await asyncio.wait(ends, timeout=2.0)
+
+
+def acknowledged(report: HostReport, records: Iterable[InstanceRecord]) -> list[str]:
+    """Ids that may be forgotten once `report` has arrived: shown as STOPPED, by a newer wanted state. Pure."""
+    shown = {status.id for status in report.instances if status.state is InstanceState.STOPPED}
+    return [
+        record.status.id
+        for record in records
+        if record.status.id in shown
+        and record.status.state is InstanceState.STOPPED
+        and report.generation > (record.stopped_at_generation or 0)
+    ]
+
+
+def capacity() -> Capacity:
+    """Memory and processors of this machine."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max"):
+        path = Path(limit)
+        text = path.read_text().strip() if path.exists() else ""
+        memory = min(memory, int(text)) if text.isdigit() else memory
+    return Capacity(memory_bytes=memory, cpus=len(os.sched_getaffinity(0)))

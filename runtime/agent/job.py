@@ -1,0 +1,260 @@
+"""One job: a container that runs once.
+
+In: a `JobSpec`, or the record of one an earlier agent began.  Out: a `JobStatus`, a slug, log lines.
+
+Every step may be repeated: a job whose agent died goes on where it was, and never runs twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from runtime.agent import phrases
+from runtime.agent.controller import Controller
+from runtime.agent.images import retried
+from runtime.agent.instance import Context
+from runtime.agent.store import JobRecord, Store
+from runtime.container.port import Bind, EngineError, Observed, VolumeBind
+from runtime.model import ExitInfo, ExitReason, JobSpec, JobState, JobStatus
+
+log = logging.getLogger(__name__)
+SCRATCH_BYTES = 4 * 1024**3
+RESULT_BYTES = 1024**2
+FETCH_SECONDS = 120.0
+UPLOAD_SECONDS = 600.0
+ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED})
+
+
+class Job:
+    """A supervisor. `status` is always current; `ended` is set once it is final."""
+
+    def __init__(self, record: JobRecord, context: Context, controller: Controller, store: Store) -> None:
+        self.record = record
+        self.spec = record.spec
+        self.ended = asyncio.Event()
+        self._id = record.spec.container.id
+        self._context = context
+        self._controller = controller
+        self._store = store
+        self._task: asyncio.Task[None] | None = None
+        self._cancelled = asyncio.Event()
+        if record.cancelled:
+            self._cancelled.set()
+        if record.status.state in ENDED:
+            self.ended.set()
+
+    @property
+    def status(self) -> JobStatus:
+        return self.record.status
+
+    def start(self) -> None:
+        self._context.logs.open(self.spec.container)
+        if self.ended.is_set():
+            self._context.logs.end(self._id)
+            return
+        self._task = asyncio.create_task(self._supervise(), name=f"job {self._id}")
+
+    async def leave(self) -> None:
+        """End the supervision and leave the container as it is (the agent is being restarted)."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def cancel(self) -> None:
+        """Ask for its end; `ended` tells when."""
+        self._cancelled.set()
+        self._save(cancelled=True)
+
+    async def _supervise(self) -> None:
+        try:
+            status = await self._work()
+        except Exception as error:
+            log.warning("job %s failed: %s", self._id, error)
+            status = self._failed(ExitReason.NOT_STARTED, str(error))
+        await self._clean()
+        self._context.logs.end(self._id)
+        self._update(status)
+        self.ended.set()
+
+    async def _work(self) -> JobStatus:
+        found = await self._context.calls.find(self._id)
+        if found is None and self.status.state is not JobState.PENDING:
+            return self._failed(ExitReason.LOST, "the host was restarted while the job ran; start it again")
+        work = asyncio.create_task(self._run_to_exit(found))
+        cancelled = asyncio.create_task(self._cancelled.wait())
+        try:
+            await asyncio.wait({work, cancelled}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                work.cancel()
+                await asyncio.wait({work})
+                return await self._stop(ExitReason.CANCELLED, "cancelled on request")
+            exit = await work
+        finally:
+            work.cancel()
+            cancelled.cancel()
+        if exit is None:
+            self._say(phrases.job_timeout(self.spec.timeout))
+            return await self._stop(ExitReason.TIMEOUT, f"took longer than {self.spec.timeout:g} seconds")
+        return await self._finish(exit)
+
+    async def _run_to_exit(self, found: Observed | None) -> ExitInfo | None:
+        """Bring the container to its end. None: it ran out of time."""
+        pid = found.pid if found and found.running else 0
+        if found is None or self.status.state is JobState.PENDING:
+            pid = await self._launch()
+        with self._timed("run"):
+            left = (self.record.started_at or time.time()) + self.spec.timeout - time.time()
+            try:
+                return await asyncio.wait_for(self._context.calls.ended(self._id, pid), max(left, 0.1))
+            except TimeoutError:
+                return None
+
+    async def _launch(self) -> int:
+        deadline = min(FETCH_SECONDS, self.spec.timeout)
+        with self._timed("fetch"):
+            binds = await self._fetch_inputs(deadline)
+            await self._context.images.ensure_before(self.spec.container.rootfs.layers, deadline)
+        with self._timed("create"):
+            cache = VolumeBind(name=self.spec.cache, target="/cache", size_bytes=self.spec.cache_bytes)
+            created = await self._context.calls.create(
+                self.spec.container,
+                binds=binds,
+                scratch_bytes=SCRATCH_BYTES if self.spec.output else 0,
+                volumes=(cache,) if self.spec.cache else (),
+            )
+            self._context.logs.open(self.spec.container)
+            self._say(phrases.starting(self.spec.container))
+            await self._context.calls.start(self._id)
+        self._save(started_at=time.time())
+        self._update(self._with(state=JobState.RUNNING))
+        return created.pid
+
+    async def _fetch_inputs(self, seconds: float) -> tuple[Bind, ...]:
+        folder = self._store.inputs / self._id
+        folder.mkdir(exist_ok=True)
+        deadline = asyncio.get_running_loop().time() + seconds
+        binds = []
+        for number, item in enumerate(self.spec.inputs):
+            file = folder / str(number)
+            if not file.exists():
+                part = folder / f"{number}.part"
+                part.unlink(missing_ok=True)
+                await retried(partial(self._controller.fetch, item.path, part), deadline)
+                part.chmod(0o644)  # read inside as an unprivileged user
+                part.rename(file)
+            binds.append(Bind(source=str(file), target=item.target))
+        return tuple(binds)
+
+    async def _stop(self, reason: ExitReason, message: str) -> JobStatus:
+        self._say(phrases.stopping())
+        grace = self.spec.container.grace_seconds
+        exit = await self._context.calls.terminate(self._id, grace, lambda: self._say(phrases.killing()))
+        if exit:
+            self._say(phrases.exited(exit), end=True)
+        return self._failed(reason, message, exit)
+
+    async def _finish(self, exit: ExitInfo) -> JobStatus:
+        if exit.reason is ExitReason.OOM:
+            self._say(phrases.out_of_memory(self.spec.container))
+        self._say(phrases.exited(exit), end=True)
+        result = await self._result()
+        if exit.code != 0 or exit.reason is not ExitReason.EXITED:
+            message = exit.message or phrases.exited(exit)
+            return self._with(state=JobState.FAILED, exit=exit, result=result, message=message)
+        if self.spec.output:
+            self._update(self._with(state=JobState.PACKAGING, exit=exit, result=result))
+            try:
+                await self._package(self.spec.output.directory)
+            except Exception as error:
+                log.warning("the slug of job %s failed: %s", self._id, error)
+                return self._with(
+                    state=JobState.FAILED, message=f"the slug could not be made or stored: {error}"
+                )
+        return self._with(state=JobState.SUCCEEDED, exit=exit, result=result)
+
+    async def _result(self) -> str:
+        if not self.spec.result_path:
+            return ""
+        try:
+            data = await self._context.calls.read_file(self._id, self.spec.result_path, RESULT_BYTES)
+        except (EngineError, OSError) as error:
+            log.info("job %s left no result: %s", self._id, error)
+            return ""
+        return data.decode("utf-8", "replace")
+
+    async def _package(self, directory: str) -> None:
+        file = self._store.temporary / f"slug-{self._id}"
+        try:
+            with self._timed("package"):
+                file.unlink(missing_ok=True)
+                slug = await self._context.calls.export(self._id, directory, file)
+            with self._timed("upload"):
+                deadline = asyncio.get_running_loop().time() + UPLOAD_SECONDS
+                await retried(lambda: self._controller.put_image(slug, file), deadline)
+            self._update(self._with(slug=slug))
+        finally:
+            file.unlink(missing_ok=True)
+
+    async def _clean(self) -> None:
+        try:
+            await self._context.calls.delete(self._id)
+        except Exception as error:
+            log.error("the container of job %s cannot be removed: %s", self._id, error)
+        await asyncio.to_thread(shutil.rmtree, self._store.inputs / self._id, ignore_errors=True)
+
+    def remove_files(self) -> None:
+        """Forget the job on disk."""
+        self._store.forget_job(self._id)
+
+    def _failed(self, reason: ExitReason, message: str, exit: ExitInfo | None = None) -> JobStatus:
+        end = ExitInfo(
+            reason=reason,
+            code=exit.code if exit else None,
+            signal=exit.signal if exit else None,
+            at=time.time(),
+            message=message,
+        )
+        return self._with(state=JobState.FAILED, exit=end, message=message)
+
+    def _with(self, **changes: Any) -> JobStatus:
+        return msgspec.structs.replace(self.status, **changes)
+
+    def _update(self, status: JobStatus) -> None:
+        since = self.status.since if status.state is self.status.state else time.time()
+        self._save(status=msgspec.structs.replace(status, since=since))
+        self._context.changed()
+
+    def _save(self, **changes: Any) -> None:
+        self.record = msgspec.structs.replace(self.record, **changes)
+        try:
+            self._store.save_job(self.record)
+        except OSError as error:
+            log.error("job %s cannot be stored: %s", self._id, error)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = round(time.monotonic() - began, 4)
+            timings = {**self.status.timings, name: spent}
+            self.record = msgspec.structs.replace(self.record, status=self._with(timings=timings))
+
+    def _say(self, text: str, *, end: bool = False) -> None:
+        self._context.logs.system(self._id, text, end=end)
+
+
+def new_record(spec: JobSpec) -> JobRecord:
+    """The record of a job that has just been asked for."""
+    status = JobStatus(id=spec.container.id, state=JobState.PENDING, since=time.time())
+    return JobRecord(spec=spec, status=status)

@@ -1,0 +1,71 @@
+"""The agent's own log lines, in the words Heroku users know.
+
+In: what happened to a container.  Out: the text of a SYSTEM line. Pure.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from runtime.model import ContainerSpec, ExitInfo, ExitReason, InstanceState
+
+SHOWN = {
+    InstanceState.PENDING: "starting",
+    InstanceState.STARTING: "starting",
+    InstanceState.UP: "up",
+    InstanceState.UNHEALTHY: "unhealthy",
+    InstanceState.CRASHED: "crashed",
+}
+MEBIBYTE = 1024**2
+
+
+def starting(spec: ContainerSpec) -> str:
+    """The command as its author wrote it: what a shell is given with -c, else the words joined."""
+    shell = len(spec.argv) >= 3 and spec.argv[-2] in ("-c", "-lc")
+    return f"Starting process with command `{spec.argv[-1] if shell else shlex.join(spec.argv)}`"
+
+
+def exited(exit: ExitInfo) -> str:
+    if exit.reason is ExitReason.NOT_STARTED:
+        return f"Process could not be started: {exit.message}"
+    if exit.reason is ExitReason.LOST:
+        return "Process ended; its exit status is unknown because its supervisor died"
+    return f"Process exited with status {exit.code if exit.code is not None else 'unknown'}"
+
+
+def state_changed(old: InstanceState, new: InstanceState) -> str:
+    """'' when there is nothing to say."""
+    if old not in SHOWN or new not in SHOWN or SHOWN[old] == SHOWN[new]:
+        return ""
+    return f"State changed from {SHOWN[old]} to {SHOWN[new]}"
+
+
+def boot_timeout(spec: ContainerSpec, seconds: float) -> str:
+    if spec.port is None:
+        return f"Error R10 (Boot timeout) -> Process failed to become healthy within {seconds:g} seconds of launch"
+    return f"Error R10 (Boot timeout) -> Web process failed to bind to $PORT within {seconds:g} seconds of launch"
+
+
+def out_of_memory(spec: ContainerSpec) -> str:
+    limit = spec.limits.memory_bytes // MEBIBYTE
+    return f"Error R15 (Memory quota vastly exceeded) -> Process killed: it needed more than its {limit} MB"
+
+
+def stopping() -> str:
+    return "Stopping all processes with SIGTERM"
+
+
+def exit_timeout(seconds: float) -> str:
+    return f"Error R12 (Exit timeout) -> At least one process failed to exit within {seconds:g} seconds of SIGTERM"
+
+
+def killing() -> str:
+    return "Stopping remaining processes with SIGKILL"
+
+
+def job_timeout(seconds: float) -> str:
+    return f"Job took longer than its {seconds:g} seconds and is stopped"
+
+
+def fetching_failed(message: str) -> str:
+    return f"Image could not be fetched, trying again: {message}"

@@ -1,0 +1,207 @@
+"""The agent's HTTP API as a synchronous client, for workers and the command line.
+
+In: a base URL and a token.  Out: values of `runtime.model`; failures are `AgentUnavailable` or `AgentRefused`.
+
+Thread-safe: one instance may be shared. Imports nothing but urllib3 and the types.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TypeVar
+
+import urllib3
+
+from runtime.model import (
+    ErrorBody,
+    HostReport,
+    JobSpec,
+    JobStatus,
+    LogLine,
+    Struct,
+    WantedState,
+    decode,
+    encode,
+)
+
+T = TypeVar("T", bound=Struct)
+SIGN_OF_LIFE_SECONDS = 30.0  # a followed log sends at least an empty line every 10 s
+MAX_WAIT = 60.0
+STOP_SECONDS = 30.0
+
+
+class AgentError(Exception):
+    """Any failure of a call to an agent."""
+
+
+class AgentUnavailable(AgentError):
+    """The agent did not answer (down, restarting, network). Calls are idempotent: try again."""
+
+
+class AgentRefused(AgentError):
+    """The agent answered with an error: `status` (HTTP), `id` (stable), `message` (a sentence)."""
+
+    def __init__(self, status: int, id: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.id = id
+        self.message = message
+
+
+class UsageReport(Struct):
+    """Counters of one container. Bytes and seconds."""
+
+    memory_bytes: int
+    memory_limit_bytes: int
+    cpu_seconds: float
+    pids: int
+
+
+class AgentClient:
+    """Calls to one host's agent. `timeout` in seconds bounds each answer (long waits get theirs on top)."""
+
+    def __init__(self, base_url: str, token: str, timeout: float = 10.0) -> None:
+        self._base = base_url.rstrip("/")
+        self._timeout = timeout
+        self._pool = urllib3.PoolManager(
+            maxsize=4,
+            retries=urllib3.Retry(total=2, connect=1, read=0, redirect=0, other=0, backoff_factor=0.1),
+            headers={"Authorization": f"Bearer {token}"},
+        )
+
+    def close(self) -> None:
+        self._pool.clear()
+
+    def __enter__(self) -> AgentClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def health(self) -> bool:
+        """True when the agent answers. Raises AgentUnavailable or AgentRefused (wrong token)."""
+        self._ask("GET", "/v1/health")
+        return True
+
+    def put_wanted(self, wanted: WantedState) -> HostReport:
+        """Hand over what the host must run. AgentRefused 409 `older_generation`: the host has a newer one."""
+        return decode(self._ask("PUT", "/v1/wanted", wanted), HostReport)
+
+    def report(self) -> HostReport:
+        return decode(self._ask("GET", "/v1/report"), HostReport)
+
+    def put_job(self, spec: JobSpec) -> JobStatus:
+        """Start a job; a no-op when it is known. Returns its status."""
+        return decode(self._ask("PUT", f"/v1/jobs/{spec.container.id}", spec), JobStatus)
+
+    def job(self, id: str, wait: float = 0) -> JobStatus:
+        """Its status, after at most `wait` seconds or when it has ended. AgentRefused 404: not known."""
+        path, wait = f"/v1/jobs/{id}", min(wait, MAX_WAIT)
+        body = self._ask("GET", f"{path}?wait={wait:.3f}", timeout=self._timeout + wait)
+        return decode(body, JobStatus)
+
+    def cancel_job(self, id: str) -> JobStatus:
+        """A running job is stopped (TERM, grace, KILL); an ended one is forgotten."""
+        return decode(self._ask("DELETE", f"/v1/jobs/{id}"), JobStatus)
+
+    def usage(self, id: str) -> UsageReport:
+        return decode(self._ask("GET", f"/v1/containers/{id}/usage"), UsageReport)
+
+    def stop(self, *, remove: bool = True) -> HostReport:
+        """End the agent; with `remove` also every container of the host. Returns the last report."""
+        body = b'{"remove":true}' if remove else b'{"remove":false}'
+        return decode(self._ask("POST", "/v1/stop", data=body, timeout=STOP_SECONDS), HostReport)
+
+    def logs(
+        self, id: str, cursor: int = 0, follow: bool = True, reconnect: float = 30.0
+    ) -> Iterator[LogLine]:
+        """Yield lines after `cursor` as they are written; ends when the container has ended (or all is read).
+
+        A lost connection is taken up again where it was for `reconnect` seconds, then AgentUnavailable is raised.
+        """
+        lost_since: float | None = None
+        while True:
+            try:
+                for line in self._log_lines(id, cursor, follow):
+                    lost_since = None
+                    if line is not None:
+                        cursor = max(cursor, line.cursor)
+                        yield line
+                return
+            except AgentUnavailable:
+                lost_since = lost_since or time.monotonic()
+                if time.monotonic() - lost_since > reconnect:
+                    raise
+                time.sleep(0.2)
+
+    def _log_lines(self, id: str, cursor: int, follow: bool) -> Iterator[LogLine | None]:
+        """One connection's lines; None for each sign of life."""
+        path = f"/v1/containers/{id}/logs?cursor={cursor}&follow={int(follow)}"
+        response = self._open("GET", path, timeout=SIGN_OF_LIFE_SECONDS)
+        rest = b""
+        try:
+            for chunk in response.stream(None):
+                *whole, rest = (rest + chunk).split(b"\n")
+                for raw in whole:
+                    yield decode(raw, LogLine) if raw else None
+        except urllib3.exceptions.HTTPError as error:
+            raise self._unavailable(error) from error
+        finally:
+            response.close()
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Struct | None = None,
+        *,
+        data: bytes | None = None,
+        timeout: float | None = None,
+    ) -> bytes:
+        content = encode(body) if body is not None else data
+        response = self._open(method, path, content, timeout)
+        try:
+            return response.data
+        except urllib3.exceptions.HTTPError as error:
+            raise self._unavailable(error) from error
+        finally:
+            response.release_conn()
+
+    def _open(
+        self, method: str, path: str, body: bytes | None = None, timeout: float | None = None
+    ) -> urllib3.BaseHTTPResponse:
+        limits = urllib3.Timeout(connect=min(self._timeout, 5.0), read=timeout or self._timeout)
+        try:
+            response = self._pool.request(
+                method, self._base + path, body=body, timeout=limits, preload_content=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise self._unavailable(error) from error
+        if response.status >= 400:
+            raise _refused(response)
+        return response
+
+    def _unavailable(self, error: Exception) -> AgentUnavailable:
+        return AgentUnavailable(
+            f"The agent at {self._base} does not answer ({_reason(error)}). Is it running? "
+            "Check it with: python -m runtime doctor"
+        )
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "reason", None) or error
+    return type(cause).__name__
+
+
+def _refused(response: urllib3.BaseHTTPResponse) -> AgentRefused:
+    data = b""
+    with suppress(urllib3.exceptions.HTTPError):
+        data = response.read(64 * 1024)
+    response.release_conn()
+    try:
+        body = decode(data, ErrorBody)
+    except ValueError:
+        body = ErrorBody(id="http", message=f"The agent answered {response.status}.")
+    return AgentRefused(response.status, body.id, body.message)

@@ -1,0 +1,162 @@
+"""The agent's settings, read once.
+
+In: the environment (`PAAS_AGENT_*`) and the token files it names.  Out: a frozen `Settings`, or every problem at once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+PREFIX = "PAAS_AGENT_"
+DEFAULTS = {
+    "HOME": "/var/lib/paas-agent",
+    "LISTEN": "127.0.0.1:5010",
+    "HOST_ID": "",
+    "TOKEN_FILE": "",
+    "CONTROLLER": "",
+    "CONTROLLER_TOKEN_FILE": "",
+    "SUBNET": "10.87.0.0/20",
+    "TAG": "paas",
+    "BLOCKED": "",
+    "CA_BUNDLE": "",
+    "RUNTIME": "crun",
+}
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text lists every problem, one a line."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one agent is told. Tokens are kept out of `repr`."""
+
+    home: Path
+    listen_host: str
+    listen_port: int
+    host_id: str
+    token: str = field(repr=False)
+    controller: str
+    controller_token: str = field(repr=False)
+    subnet: str
+    tag: str
+    blocked: tuple[str, ...]
+    ca_bundle: Path | None
+    runtime: str
+
+    @property
+    def state(self) -> Path:
+        """The agent's own folder (mode 0700) beside the engine's."""
+        return self.home / "agent"
+
+
+def read_settings(env: Mapping[str, str]) -> Settings:
+    """Read `PAAS_AGENT_*`. Raises `SettingsError` naming every wrong, missing or unknown setting."""
+    given = {name.removeprefix(PREFIX): value for name, value in env.items() if name.startswith(PREFIX)}
+    problems = [
+        f"{PREFIX}{name} is not a setting. Known: {', '.join(PREFIX + known for known in DEFAULTS)}."
+        for name in sorted(set(given) - set(DEFAULTS))
+    ]
+    values = {name: given.get(name, default).strip() for name, default in DEFAULTS.items()}
+
+    def read(name: str, parse: Callable[[str], T], fallback: T) -> T:
+        try:
+            return parse(values[name])
+        except ValueError as error:
+            problems.append(f"{PREFIX}{name}: {error}")
+            return fallback
+
+    host, port = read("LISTEN", parse_listen, ("", 0))
+    controller = read("CONTROLLER", _controller, "")
+    settings = Settings(
+        home=read("HOME", _home, Path("/")),
+        listen_host=host,
+        listen_port=port,
+        host_id=read("HOST_ID", _host_id, ""),
+        token=read("TOKEN_FILE", _token, ""),
+        controller=controller,
+        controller_token=read("CONTROLLER_TOKEN_FILE", _token, "") if controller else "",
+        subnet=read("SUBNET", _subnet, ""),
+        tag=read("TAG", _tag, ""),
+        blocked=read("BLOCKED", _networks, ()),
+        ca_bundle=read("CA_BUNDLE", _optional_file, None),
+        runtime=values["RUNTIME"] or DEFAULTS["RUNTIME"],
+    )
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Split `host:port` (IPv6 in brackets); port 0 lets the kernel choose."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"'{text}' is not host:port; write for example 127.0.0.1:5010.")
+    return host.strip("[]"), int(port)
+
+
+def _home(text: str) -> Path:
+    if not text.startswith("/"):
+        raise ValueError(f"'{text}' must be an absolute path.")
+    return Path(text)
+
+
+def _host_id(text: str) -> str:
+    text = text or socket.gethostname()
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", text):
+        raise ValueError(f"'{text}' may hold only letters, digits, dot, dash and underscore (at most 63).")
+    return text
+
+
+def _token(text: str) -> str:
+    if not text:
+        raise ValueError("is missing: name a file (mode 0600) that holds the bearer token.")
+    path = Path(text)
+    try:
+        mode = path.stat().st_mode
+        token = path.read_text().strip()
+    except OSError as error:
+        raise ValueError(f"cannot read {text}: {error.strerror}.") from error
+    if mode & 0o077:
+        raise ValueError(f"{text} can be read by others; run: chmod 600 {text}")
+    if len(token) < 16:
+        raise ValueError(f"{text} holds fewer than 16 characters; put a random token in it.")
+    return token
+
+
+def _controller(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.netloc):
+        raise ValueError(f"'{text}' is not a base URL such as http://127.0.0.1:5000.")
+    return text.rstrip("/")
+
+
+def _subnet(text: str) -> str:
+    network = ipaddress.IPv4Network(text)
+    if network.prefixlen > 28:
+        raise ValueError(f"{text} is too small; give a /28 or larger.")
+    return str(network)
+
+
+def _tag(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9]{0,7}", text):
+        raise ValueError(f"'{text}' must be 1 to 8 lower case letters and digits, a letter first.")
+    return text
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    return tuple(str(ipaddress.IPv4Network(part.strip())) for part in text.split(",") if part.strip())
+
+
+def _optional_file(text: str) -> Path | None:
+    if text and not Path(text).is_file():
+        raise ValueError(f"{text} is not a file.")
+    return Path(text) if text else None
