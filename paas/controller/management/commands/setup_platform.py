@@ -1,0 +1,103 @@
+"""`manage.py setup_platform`: makes the database, the first account, this machine's rows, and the stack's images.
+
+In: the configuration.  Out: rows and files that exist afterwards, whether they did before or not.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from paas.configuration import Configuration
+from paas.controller.management.stack_images import ensure_builder, ensure_stack
+from paas.controller.models import Host, Router, User
+from paas.controller.services import accounts
+from paas.errors import PaasError
+from paas.secrets import Secrets, write_private
+
+
+class Command(BaseCommand):
+    help = (
+        "Makes the database, the first account, this machine's rows and the stack's images. Safe to repeat."
+    )
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was half made is removed
+        configuration: Configuration = settings.PAAS
+        say = self.stdout.write
+        try:
+            write_tokens(configuration.home, settings.SECRETS)
+            if migrate():
+                say("The database was brought up to date.")
+            ensure_credentials(configuration)
+            ensure_machine(configuration)
+            ensure_stack(configuration, say)
+            ensure_builder(configuration.home, say)
+        except PaasError as error:
+            raise CommandError(error.message) from error
+
+
+def write_tokens(home: Path, known: Secrets) -> None:
+    """Write each machine credential into a file of its own: processes are told the file, never the token."""
+    tokens = {"agent": known.agent_token, "router": known.router_token, "machine": known.machine_token}
+    for name, token in tokens.items():
+        file = home / "tokens" / name
+        if not file.exists() or file.read_text() != token:
+            write_private(file, token)
+
+
+def migrate() -> bool:
+    """Apply what is missing in the database. Returns whether anything was."""
+    executor = MigrationExecutor(connection)
+    if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        return False
+    call_command("migrate", interactive=False, verbosity=0)
+    return True
+
+
+def ensure_credentials(configuration: Configuration) -> None:
+    """Make the first account and its token, and keep both in a file that only root reads."""
+    file = configuration.home / "credentials.json"
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    email = kept.get("admin_email", configuration.admin_email)
+    user = User.objects.filter(email=email).first()
+    password = kept.get("admin_password", "")
+    if user is None:
+        password = configuration.admin_password or secrets.token_urlsafe(12)
+        user = accounts.create_user(email, password, name="Admin", is_admin=True)
+    token = kept.get("token", "")
+    if accounts.authenticate_token(token) is None:
+        token = accounts.create_token(user, "Made at the first start")[1]
+    made = {**kept, "admin_email": email, "admin_password": password, "token": token}
+    if made != kept:
+        write_private(file, json.dumps(made, indent=2) + "\n")
+
+
+def ensure_machine(configuration: Configuration) -> None:
+    """Enter this machine as a host and as a router, and write their ids for the processes that need them."""
+    name = socket.gethostname()[:64]
+    host = _row(Host, name, f"http://127.0.0.1:{configuration.agent_port}")
+    router = _row(Router, name, f"http://127.0.0.1:{configuration.router_control_port}")
+    ids = {"host_id": str(host.id), "router_id": str(router.id)}
+    write_private(configuration.home / "machine.json", json.dumps(ids) + "\n")
+
+
+def _row(model: type[Host] | type[Router], name: str, url: str) -> Host | Router:
+    """Return the row of this machine. On one box there is one: a new host name renames it."""
+    row = model.objects.filter(name=name).first() or model.objects.filter(url=url).first() or model(name=name)
+    if (row.name, row.url) != (name, url) or row._state.adding:
+        row.name, row.url = name, url
+        row.save()
+    return row
