@@ -12,7 +12,9 @@ class PaasError(Exception):
     id = "internal_error"
     status = 500
 
-    def __init__(self, message: str, *, id: str | None = None, app: str | None = None, resource: str | None = None):
+    def __init__(
+        self, message: str, *, id: str | None = None, app: str | None = None, resource: str | None = None
+    ):
         super().__init__(message)
         self.message = message
         self.app = app

@@ -46,7 +46,9 @@ class Build(models.Model):
     commit_message = models.CharField(max_length=500, blank=True)
     source_file = models.CharField(max_length=300)  # path of the source tar under the data folder
     slug = models.ForeignKey(Slug, null=True, on_delete=models.SET_NULL, related_name="builds")
-    release = models.ForeignKey("controller.Release", null=True, on_delete=models.SET_NULL, related_name="builds")
+    release = models.ForeignKey(
+        "controller.Release", null=True, on_delete=models.SET_NULL, related_name="builds"
+    )
     host = models.ForeignKey("controller.Host", null=True, on_delete=models.SET_NULL, related_name="+")
     stack = models.CharField(max_length=64)
     cancel_requested = models.BooleanField(default=False)

@@ -25,12 +25,15 @@ class Instance(models.Model):
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="instances")
     process_type = models.CharField(max_length=64)
     number = models.PositiveIntegerField()
-    template = models.CharField(max_length=64)  # hash of image, config, command and size: same hash, no restart
+    template = models.CharField(
+        max_length=64
+    )  # hash of image, config, command and size: same hash, no restart
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="instances")
     spec = models.BinaryField()  # encrypted runtime.model.InstanceSpec (it holds config values)
     wanted = models.CharField(max_length=8, choices=Wanted.choices, default=Wanted.RUN)
     wanted_since = models.DateTimeField()
     drained = models.BooleanField(default=False)  # every router said: no request in flight
+    drained_on = models.JSONField(default=list)  # ids of the routers that said so
     reason = models.CharField(max_length=200)  # why the planner made, drained or stopped it
     state = models.CharField(max_length=16, default="pending")  # runtime.model.InstanceState
     state_since = models.DateTimeField()

@@ -36,7 +36,9 @@ class Release(models.Model):
     user = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     slug = models.ForeignKey(Slug, null=True, on_delete=models.RESTRICT, related_name="releases")
     stack = models.CharField(max_length=64)
-    stack_layers = models.JSONField(default=list)  # [{"digest", "size"}] of the run image; empty: the host's /usr
+    stack_layers = models.JSONField(
+        default=list
+    )  # [{"digest", "size"}] of the run image; empty: the host's /usr
     config_encrypted = models.BinaryField()
     formation = models.JSONField(default=dict)  # {type: {"quantity", "size", "command"}}
     health_checks = models.JSONField(default=dict)  # {type: {"kind", "path", ...}}

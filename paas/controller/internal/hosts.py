@@ -1,0 +1,57 @@
+"""What host agents send: reports and log lines."""
+
+from __future__ import annotations
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+
+from paas.controller.internal.machines import answer, body, find, machine
+from paas.controller.models import Host
+from paas.controller.redis_connection import RedisError
+from paas.controller.selectors.wanted import wanted_state
+from paas.controller.services.logs import PLATFORM, Line, write
+from paas.controller.services.reports import take_host_report
+from paas.errors import Unavailable
+from runtime.model import HostReport, LogBatch, ReportReply, Stream, decode, encode
+
+
+@machine
+def report(request: HttpRequest, host: str) -> HttpResponse:
+    """Take a HostReport; answer with the wanted state when the host's is older."""
+    row = find(Host, host)
+    taken = body(request, decode, HostReport)
+    take_host_report(row, taken)
+    row.refresh_from_db()
+    behind = taken.generation < row.generation
+    return answer(encode(ReportReply(wanted=wanted_state(row.id) if behind else None)))
+
+
+@machine
+def logs(request: HttpRequest, host: str) -> HttpResponse:
+    """Take a list of LogBatch. 503 when Redis is away: the agent keeps the lines and sends them again."""
+    find(Host, host)
+    batches = body(request, lambda data, type_: msgspec.json.decode(data, type=type_), list[LogBatch])
+    lines = [line for batch in batches for line in _lines(batch)]
+    try:
+        write(lines)
+    except RedisError as error:
+        raise Unavailable("Logs cannot be stored at the moment; send them again.") from error
+    return answer(b"{}", status=202)
+
+
+def _lines(batch: LogBatch) -> list[Line]:
+    lines = [
+        Line(
+            app=batch.owner,
+            source=PLATFORM if line.stream is Stream.SYSTEM else "app",
+            dyno=batch.name,
+            text=line.text,
+            at=line.at,
+        )
+        for line in batch.lines
+    ]
+    if batch.lost:
+        at = lines[0].at if lines else 0.0
+        lost = f"Error L10 (output buffer overflow): {batch.lost} lines dropped"
+        lines.insert(0, Line(batch.owner, PLATFORM, "logplex", lost, at))
+    return lines

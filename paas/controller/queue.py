@@ -1,0 +1,31 @@
+"""How a service asks for work: after its transaction has committed, with ids only, never failing the caller.
+
+In: a task's name and ids.  Out: a message in Redis; when Redis is away the tick finds the row instead.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from celery import current_app
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+logger = logging.getLogger(__name__)
+
+
+def enqueue(task: str, *arguments: str) -> None:
+    """Send `paas.controller.tasks.<task>` once the current transaction commits."""
+    transaction.on_commit(lambda: send(task, *arguments))
+
+
+def send(task: str, *arguments: str) -> None:
+    """Send it now."""
+    import paas.celery  # noqa: F401  the application is configured at its first use, not at Django's start
+
+    try:
+        current_app.send_task(f"paas.controller.tasks.{task}", args=list(arguments))
+    except (OperationalError, OSError) as error:
+        logger.warning(
+            "The hint %s%s was not sent, the next tick will find the row: %s", task, arguments, error
+        )

@@ -1,0 +1,54 @@
+"""Reading apps. `access_app` fetches and authorises in one step; there is no other way to an app for a door.
+
+In: who asks, and a name or id.  Out: rows that the asker may see.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+
+from paas.controller.models import App, User
+from paas.errors import NotFound
+
+
+def visible_apps(user: User) -> QuerySet[App]:
+    """Return the apps that `user` may work on, by name."""
+    apps = App.objects.select_related("owner", "current_release").order_by("name")
+    if user.is_admin:
+        return apps
+    return apps.filter(Q(owner=user) | Q(collaborators__user=user)).distinct()
+
+
+def access_app(user: User, name_or_id: str) -> App:
+    """Return the app. Raises NotFound alike for one that does not exist and one of somebody else."""
+    app = visible_apps(user).filter(_by_identity(name_or_id)).first()
+    if app is None:
+        raise NotFound("Couldn't find that app.", resource="app")
+    return app
+
+
+def _by_identity(name_or_id: str) -> Q:
+    try:
+        return Q(id=UUID(name_or_id))
+    except ValueError:
+        return Q(name=name_or_id.lower())
+
+
+def app_hosts(app: App) -> list[str]:
+    """Return every host name that reaches the app, its own under the platform's domain first."""
+    return [
+        f"{app.name}.{settings.PAAS.domain}",
+        *app.domains.order_by("hostname").values_list("hostname", flat=True),
+    ]
+
+
+def web_url(app: App) -> str:
+    url: str = settings.PAAS.app_url(f"{app.name}.{settings.PAAS.domain}")
+    return url
+
+
+def git_url(app: App) -> str:
+    return f"{settings.PAAS.git_url}/{app.name}.git"

@@ -1,0 +1,200 @@
+"""What the scheduler sees of an app.
+
+In: an app (locked by the caller).  Out: a `Snapshot` of frozen values.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from paas.controller.models import App, Deployment, Host, Instance, Release, Router
+from paas.controller.selectors.formation import SIZES
+from paas.controller.selectors.routes import SERVING
+from paas.controller.selectors.specs import WEB, template
+from paas.scheduler.model import (
+    CommandState,
+    DeploymentView,
+    HostView,
+    InstanceView,
+    Phase,
+    Process,
+    ReleaseView,
+    Snapshot,
+    Wanted,
+)
+from runtime.model import ExitInfo, ExitReason, InstanceState, JobState, from_builtins
+
+HOST_QUIET = timedelta(seconds=15)  # reports come every 5 s: no placement on a host that misses three
+HOST_LOST = timedelta(seconds=60)  # what it holds is started elsewhere
+ROUTER_LOST = timedelta(seconds=20)  # nobody waits for a router that is gone
+
+
+def snapshot(app: App) -> Snapshot:
+    """Return the app as it is now. Call it inside the transaction that applies the plan."""
+    now = timezone.now()
+    deployment = (
+        Deployment.objects.filter(app=app, status=Deployment.Status.ACTIVE)
+        .select_related("release__slug")
+        .first()
+    )
+    instances = list(Instance.objects.filter(app=app).order_by("created_at"))
+    hosts = list(Host.objects.all())
+    routers = live_routers(now)
+    lost = {host.id for host in hosts if _silent(host.seen_at, now, HOST_LOST)}
+    return Snapshot(
+        app=app.id,
+        current=_release(app.current_release) if app.current_release else None,
+        deployment=_deployment(deployment, routers) if deployment else None,
+        instances=tuple(_instance(one, one.host_id in lost) for one in instances),
+        hosts=tuple(_host(host, now, app.id) for host in hosts),
+        drain_timeout=float(settings.PAAS.drain_timeout),
+        start_timeout=float(settings.PAAS.boot_timeout) + 240,
+        routed=bool(routers),
+    )
+
+
+def live_routers(now: datetime) -> list[Router]:
+    return list(Router.objects.filter(seen_at__gte=now - ROUTER_LOST))
+
+
+def _release(release: Release) -> ReleaseView:
+    processes = tuple(
+        Process(
+            type=type_,
+            quantity=entry["quantity"],
+            template=template(release, type_),
+            memory_bytes=SIZES[entry["size"]].memory_bytes,
+            routable=type_ == WEB,
+        )
+        for type_, entry in sorted(release.formation.items())
+    )
+    return ReleaseView(release.id, release.version, processes)
+
+
+def _deployment(deployment: Deployment, routers: list[Router]) -> DeploymentView:
+    state, message = _command(deployment)
+    version = deployment.table_version
+    return DeploymentView(
+        id=deployment.id,
+        release=_release(deployment.release),
+        phase=Phase(deployment.phase),
+        phase_since=deployment.phase_since.timestamp(),
+        command=state,
+        command_message=message,
+        routers_ready=version is not None and all(router.applied >= version for router in routers),
+    )
+
+
+def release_command(release: Release) -> str:
+    """Return the release phase's command: only a release with new code runs it."""
+    if release.kind != Release.Kind.DEPLOY or release.slug is None:
+        return ""
+    command: str = release.slug.process_types.get("release", "")
+    return command
+
+
+def _command(deployment: Deployment) -> tuple[CommandState, str]:
+    if not release_command(deployment.release):
+        return CommandState.ABSENT, ""
+    one_off = getattr(deployment, "release_command", None)
+    if one_off is None:
+        return CommandState.WAITING, ""
+    if one_off.state == JobState.SUCCEEDED:
+        return CommandState.SUCCEEDED, ""
+    if one_off.state == JobState.FAILED:
+        info = exit_info(one_off.exit)
+        how = describe_exit(info) if info else "ended for an unknown reason"
+        return CommandState.FAILED, f"the release command {how}"
+    return CommandState.RUNNING, ""
+
+
+def exit_info(data: Any) -> ExitInfo | None:
+    return from_builtins(data, ExitInfo) if data else None
+
+
+def describe_exit(info: ExitInfo) -> str:
+    """Return how a process ended, as the end of a sentence that starts with its name."""
+    match info.reason:
+        case ExitReason.EXITED:
+            return f"exited with status {info.code}"
+        case ExitReason.SIGNALED:
+            return f"was killed by signal {info.signal}"
+        case ExitReason.OOM:
+            return "used more memory than its size has and was killed (R14)"
+        case ExitReason.NOT_FOUND:
+            return "could not start: its command was not found (status 127)"
+        case ExitReason.NOT_EXECUTABLE:
+            return "could not start: its command is not executable (status 126)"
+        case ExitReason.NOT_STARTED:
+            return f"could not be started: {info.message}"
+        case ExitReason.BOOT_TIMEOUT:
+            seconds = settings.PAAS.boot_timeout
+            return f"did not bind to $PORT within {seconds} seconds of launch (R10 boot timeout)"
+        case ExitReason.TIMEOUT:
+            return "ran longer than it may and was stopped"
+        case ExitReason.CANCELLED:
+            return "was cancelled"
+        case ExitReason.LOST:
+            return "was lost: its host stopped without reporting how it ended"
+
+
+ERROR_IDS = {
+    ExitReason.BOOT_TIMEOUT: "boot_timeout",
+    ExitReason.OOM: "out_of_memory",
+    ExitReason.NOT_FOUND: "command_not_found",
+    ExitReason.NOT_EXECUTABLE: "command_not_executable",
+    ExitReason.NOT_STARTED: "not_started",
+}
+
+
+def _instance(one: Instance, host_lost: bool) -> InstanceView:
+    info = exit_info(one.last_exit)
+    return InstanceView(
+        id=one.id,
+        type=one.process_type,
+        number=one.number,
+        template=one.template,
+        host=one.host_id,
+        wanted=Wanted(one.wanted),
+        wanted_since=one.wanted_since.timestamp(),
+        up=one.state == InstanceState.UP,
+        gone=one.state == InstanceState.STOPPED or host_lost,
+        restarts=one.restarts,
+        failure=describe_exit(info) if info else "",
+        failure_id=ERROR_IDS.get(info.reason, "app_crashed") if info else "",
+        drained=one.drained or one.state not in SERVING,
+    )
+
+
+def _silent(seen_at: datetime | None, now: datetime, limit: timedelta) -> bool:
+    return seen_at is None or now - seen_at > limit
+
+
+def _host(host: Host, now: datetime, app_id: UUID) -> HostView:
+    mine = Instance.objects.filter(host=host).exclude(wanted=Instance.Wanted.STOP)
+    return HostView(
+        id=host.id,
+        ready=not host.cordoned and not _silent(host.seen_at, now, HOST_QUIET),
+        lost=_silent(host.seen_at, now, HOST_LOST),
+        free_bytes=host.memory_bytes - _promised(mine),
+        instances_of_app=mine.filter(Q(app_id=app_id)).count(),
+    )
+
+
+def _promised(instances: Any) -> int:
+    """Return the memory promised to instances: their sizes' limits, of which most use a part."""
+    sizes = instances.values_list("release__formation", "process_type")
+    total = 0
+    for formation, process_type in sizes:
+        entry = formation.get(process_type)
+        total += SIZES[entry["size"]].memory_bytes if entry else 0
+    return int(total / OVERCOMMIT)
+
+
+OVERCOMMIT = 2.0  # limits may add up to this many times a host's memory, as idle processes use a fraction

@@ -1,0 +1,155 @@
+"""From a release to what a host is told to run.
+
+In: a release, a process type, a number.  Out: `runtime.model` values, and the template hash: same hash, no restart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from paas.controller.models import App, Release, Stack
+from paas.controller.selectors.formation import DEFAULT_SIZE, SIZES, Size
+from paas.controller.selectors.releases import release_config
+from runtime.model import (
+    ContainerSpec,
+    HealthCheck,
+    HealthKind,
+    ImageRef,
+    InstanceSpec,
+    JobSpec,
+    Limits,
+    NetworkMode,
+    Rootfs,
+)
+
+WEB = "web"
+PORT = 8080  # every instance has its own address, so one port number serves them all
+LAUNCHER = "/app/.paas/launch"  # written into the slug by the builder: profile scripts, then the command
+SPEC_VERSION = 1  # bump when instances must be replaced because the way they run has changed
+
+
+def template(release: Release, process_type: str) -> str:
+    """Return the hash of everything that makes one instance differ from another. Same hash: no restart needed."""
+    entry = release.formation[process_type]
+    parts = [
+        SPEC_VERSION,
+        release.slug.digest if release.slug else "",
+        release.stack_layers,
+        entry["command"],
+        entry["size"],
+        release.health_checks.get(process_type, {}),
+        sorted(release_config(release).items()),
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def image_refs(layers: list[dict[str, Any]]) -> tuple[ImageRef, ...]:
+    return tuple(ImageRef(digest=layer["digest"], size=layer.get("size", 0)) for layer in layers)
+
+
+def rootfs(release: Release) -> Rootfs:
+    """The slug over the stack that the release froze."""
+    slug = (ImageRef(digest=release.slug.digest, size=release.slug.size),) if release.slug else ()
+    return Rootfs(layers=slug + image_refs(release.stack_layers), host=not release.stack_layers)
+
+
+def size_limits(size: Size) -> Limits:
+    return Limits(memory_bytes=size.memory_bytes, cpu_shares=size.cpu_shares, cpu_cores=size.cpu_cores)
+
+
+def process_env(
+    app: App, release: Release, name: str, size: Size, config: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the environment: what the build asks for, then config vars, then what the platform alone decides."""
+    defaults: dict[str, str] = release.slug.config_defaults if release.slug else {}
+    return {
+        **defaults,
+        **config,
+        "DYNO": name,
+        "HOME": "/app",
+        "MEMORY_AVAILABLE": str(size.memory_bytes // 1024**2),
+        "PAAS_APP_ID": str(app.id),
+        "PAAS_APP_NAME": app.name,
+        "PAAS_RELEASE_VERSION": f"v{release.version}",
+        "PAAS_SLUG_COMMIT": release.slug.commit if release.slug else "",
+    }
+
+
+def health_check(release: Release, process_type: str) -> HealthCheck:
+    """Return the check of a process type: what the release says, else TCP for web and steady running for others."""
+    declared = release.health_checks.get(process_type, {})
+    if process_type != WEB:
+        return HealthCheck(kind=HealthKind.STEADY)
+    if declared.get("path"):
+        return HealthCheck(
+            kind=HealthKind.HTTP, path=declared["path"], start_timeout=float(settings.PAAS.boot_timeout)
+        )
+    return HealthCheck(kind=HealthKind.TCP, start_timeout=float(settings.PAAS.boot_timeout))
+
+
+def instance_spec(release: Release, process_type: str, number: int, instance_id: UUID) -> InstanceSpec:
+    """Return the complete order for one instance."""
+    app, entry = release.app, release.formation[process_type]
+    size = SIZES[entry["size"]]
+    name = f"{process_type}.{number}"
+    env = process_env(app, release, name, size, release_config(release))
+    port = PORT if process_type == WEB else None
+    if port:
+        env["PORT"] = str(port)
+    container = ContainerSpec(
+        id=str(instance_id),
+        owner=str(app.id),
+        name=name,
+        rootfs=rootfs(release),
+        argv=(LAUNCHER, entry["command"]),
+        env=env,
+        hostname=name.replace(".", "-").replace("_", "-"),
+        port=port,
+        limits=size_limits(size),
+    )
+    return InstanceSpec(container=container, health=health_check(release, process_type))
+
+
+def one_off_spec(
+    release: Release,
+    name: str,
+    command: str,
+    size_name: str,
+    extra_env: Mapping[str, str],
+    job_id: UUID,
+    timeout: float,
+) -> JobSpec:
+    """Return the order for a process that runs once in the release's image and config."""
+    size = SIZES.get(size_name, SIZES[DEFAULT_SIZE])
+    env = process_env(release.app, release, name, size, {**release_config(release), **extra_env})
+    container = ContainerSpec(
+        id=str(job_id),
+        owner=str(release.app_id),
+        name=name,
+        rootfs=rootfs(release),
+        argv=(LAUNCHER, command),
+        env=env,
+        hostname=name.replace(".", "-"),
+        limits=size_limits(size),
+    )
+    return JobSpec(container=container, timeout=timeout)
+
+
+def build_rootfs(stack: Stack, builder: ImageRef) -> Rootfs:
+    """The builder over the build image over the run image."""
+    layers = (builder, *image_refs(stack.build_layers), *image_refs(stack.run_layers))
+    return Rootfs(layers=layers, host=stack.on_host)
+
+
+def build_limits() -> Limits:
+    """Builds get less weight than apps, so that they can never starve them."""
+    return Limits(memory_bytes=2 * 1024**3, cpu_shares=512, pids=1024, tmp_bytes=512 * 1024**2)
+
+
+BUILD_NETWORK = NetworkMode.BUILD

@@ -1,0 +1,99 @@
+"""The lines that a pusher sees, and the end of the build that tells it how the push went.
+
+In: lines from workers.  Out: one Redis stream per build; the database keeps the whole text when it is over.
+"""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from django.db import transaction
+
+from paas.controller.models import Build, Deployment
+from paas.controller.redis_connection import RedisError, client
+
+logger = logging.getLogger(__name__)
+
+KEEP_SECONDS = 24 * 3600
+MAX_LINES = 20_000
+
+
+def key(build_id: UUID | str) -> str:
+    return f"build:{build_id}:log"
+
+
+def pusher_key(build_id: UUID | str) -> str:
+    """Kept alive by the git process while somebody waits for the push."""
+    return f"build:{build_id}:pusher"
+
+
+def write(build_id: UUID | str, *lines: str) -> None:
+    """Append lines. A Redis that is away costs the lines, never the build."""
+    _append(build_id, [{"line": line} for line in lines])
+
+
+def write_at(build_id: UUID | str, cursor: int, line: str) -> None:
+    """Append a line of the build container; its cursor lets the next worker continue behind it."""
+    _append(build_id, [{"line": line, "cursor": str(cursor)}])
+
+
+def finish(build_id: UUID | str, ok: bool, reason: str = "") -> None:
+    """Tell the readers that the work is over."""
+    _append(build_id, [{"end": "ok" if ok else "failed", "reason": reason}])
+
+
+def _append(build_id: UUID | str, entries: list[dict[str, str]]) -> None:
+    if not entries:
+        return
+    try:
+        pipeline = client().pipeline(transaction=False)
+        for entry in entries:
+            pipeline.xadd(key(build_id), entry, maxlen=MAX_LINES, approximate=True)  # type: ignore[arg-type]
+        pipeline.expire(key(build_id), KEEP_SECONDS)
+        pipeline.execute()
+    except RedisError as error:
+        logger.warning("%d lines of build %s were not streamed: %s", len(entries), build_id, error)
+
+
+def say(deployment: Deployment, *lines: str) -> None:
+    """Write lines to whoever waits for this deployment's build, after the commit."""
+    build = _build(deployment)
+    if build is not None:
+        build_id = build.id
+        transaction.on_commit(lambda: write(build_id, *lines))
+
+
+def deployed(deployment: Deployment) -> None:
+    """The release is live: every router has it."""
+    build = _build(deployment)
+    if build is None:
+        return
+    from paas.controller.selectors.apps import web_url
+
+    build_id, version = build.id, deployment.release.version
+    has_web = bool(deployment.release.formation.get("web", {}).get("quantity"))
+    tail = (
+        f"       {web_url(deployment.app)} deployed to paas"
+        if has_web
+        else "       Deployed (no web process runs)"
+    )
+    lines = (f"       Released v{version}", tail, "")
+    transaction.on_commit(lambda: (write(build_id, *lines), finish(build_id, ok=True)))
+
+
+def failed(deployment: Deployment, message: str) -> None:
+    build = _build(deployment)
+    if build is None:
+        return
+    build_id = build.id
+    lines = (
+        f" !     Release v{deployment.release.version} failed: {message}",
+        " !     The old release keeps serving.",
+        "",
+    )
+    transaction.on_commit(lambda: (write(build_id, *lines), finish(build_id, ok=False, reason=message)))
+
+
+def _build(deployment: Deployment) -> Build | None:
+    return Build.objects.filter(release_id=deployment.release_id).first()

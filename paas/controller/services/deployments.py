@@ -1,0 +1,135 @@
+"""The life of a deployment as row changes. What happens next is decided by `paas.scheduler.plan`.
+
+In: a release that should serve.  Out: an active deployment, later one that ended; the pusher's lines on the way.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from paas.controller.models import App, Deployment, Instance, OneOff, Release, RouteVersion
+from paas.controller.queue import enqueue
+from paas.controller.services import build_output, events
+from paas.scheduler.model import Phase
+
+PHASE_NAMES = {Phase.RELEASE: "release", Phase.START: "start", Phase.CUTOVER: "cutover", Phase.DRAIN: "drain"}
+
+
+def start(app: App, release: Release) -> None:
+    """Bring `release` live: at once when it has nothing to run, else by a deployment that supersedes the active one."""
+    now = timezone.now()
+    for older in Deployment.objects.filter(app=app, status=Deployment.Status.ACTIVE).select_related(
+        "release"
+    ):
+        if older.phase in {Phase.RELEASE, Phase.START}:
+            message = f"superseded by v{release.version}"
+            end(older, Deployment.Status.SUPERSEDED, now, "superseded", message)
+        else:
+            end(older, Deployment.Status.SUCCEEDED, now)
+    if release.slug_id is None:
+        Release.objects.filter(id=release.id).update(status=Release.Status.SUCCEEDED)
+        release.status = Release.Status.SUCCEEDED
+        App.objects.filter(id=app.id).update(current_release=release)
+        app.current_release = release
+        bump_routes()
+        return
+    Deployment.objects.create(app=app, release=release, phase=Phase.RELEASE, phase_since=now)
+    enqueue("planning.reconcile_app", str(app.id))
+
+
+def bump_routes() -> int:
+    """Make a new version of the route table and have it pushed after the commit."""
+    row, _ = RouteVersion.objects.select_for_update().get_or_create(id=1)
+    row.version += 1
+    row.save(update_fields=["version"])
+    transaction.on_commit(_push_routes)
+    return row.version
+
+
+def _push_routes() -> None:
+    from paas.controller.queue import send
+
+    send("routing.push_routers")
+
+
+def advance(deployment: Deployment, to: Phase, now: datetime) -> None:
+    """Move to the next phase, noting how long the last one took."""
+    _note_phase(deployment, now)
+    deployment.phase = to
+    deployment.phase_since = now
+    if to is Phase.CUTOVER:
+        _cut_over(deployment)
+    elif to is Phase.DRAIN:
+        deployment.live_at = now
+        Release.objects.filter(id=deployment.release_id).update(
+            status=Release.Status.SUCCEEDED, updated_at=now
+        )
+        build_output.deployed(deployment)
+    elif to is Phase.DONE:
+        deployment.status = Deployment.Status.SUCCEEDED
+        deployment.finished_at = now
+    deployment.save()
+
+
+def _note_phase(deployment: Deployment, now: datetime) -> None:
+    seconds = (now - deployment.phase_since).total_seconds()
+    deployment.timings = {**deployment.timings, PHASE_NAMES[Phase(deployment.phase)]: round(seconds, 3)}
+
+
+def _cut_over(deployment: Deployment) -> None:
+    """From this commit on the new release is what serves: all process types at once."""
+    App.objects.filter(id=deployment.app_id).update(
+        current_release_id=deployment.release_id, released_at=timezone.now(), updated_at=timezone.now()
+    )
+    deployment.table_version = bump_routes()
+
+
+def fail(deployment: Deployment, now: datetime, error_id: str, message: str) -> None:
+    """End it as failed; the release before it has never stopped serving."""
+    _note_phase(deployment, now)
+    end(deployment, Deployment.Status.FAILED, now, error_id, message)
+    events.record(None, "deployment.fail", deployment.id, deployment.app, error=error_id)
+
+
+def end(deployment: Deployment, status: str, now: datetime, error_id: str = "", message: str = "") -> None:
+    """End an active deployment in `status` and tell whoever waits for it."""
+    deployment.status = status
+    deployment.finished_at = now
+    deployment.error_id = error_id
+    deployment.message = message
+    deployment.save()
+    succeeded = status == Deployment.Status.SUCCEEDED
+    outcome = Release.Status.SUCCEEDED if succeeded else Release.Status.FAILED
+    Release.objects.filter(id=deployment.release_id, status=Release.Status.PENDING).update(
+        status=outcome, message=message, updated_at=now
+    )
+    if not succeeded:
+        _retire(deployment, now, message)
+        build_output.failed(deployment, message)
+
+
+def _retire(deployment: Deployment, now: datetime, reason: str) -> None:
+    """Stop what exists only for this release. Instances it shares with the serving release carry that one's id."""
+    doomed = Instance.objects.filter(release_id=deployment.release_id, wanted=Instance.Wanted.RUN)
+    hosts = set(doomed.values_list("host_id", flat=True))
+    doomed.update(wanted=Instance.Wanted.STOP, wanted_since=now, reason=reason[:200], updated_at=now)
+    OneOff.objects.filter(deployment=deployment, finished_at__isnull=True).update(
+        stop_requested=True, updated_at=now
+    )
+    for command in OneOff.objects.filter(deployment=deployment, stop_requested=True):
+        enqueue("one_offs.stop_one_off", str(command.id))
+    touch_hosts(hosts)
+
+
+def touch_hosts(hosts: set[object]) -> None:
+    """Count up the generation of hosts whose wanted state has changed, and have it pushed after the commit."""
+    from django.db.models import F
+
+    from paas.controller.models import Host
+
+    for host_id in hosts:
+        Host.objects.filter(id=host_id).update(generation=F("generation") + 1, updated_at=timezone.now())
+        enqueue("hosts.push_host", str(host_id))

@@ -1,0 +1,15 @@
+"""The audit trail.
+
+In: who did what.  Out: one row, in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from paas.controller.models import App, Event, User
+
+
+def record(user: User | None, action: str, resource: object, app: App | None = None, **data: Any) -> Event:
+    """Write the event. `data` must hold no secret: names of config vars, never their values."""
+    return Event.objects.create(actor=user, app=app, action=action, resource=str(resource)[:64], data=data)

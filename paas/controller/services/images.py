@@ -1,0 +1,83 @@
+"""The image store: squashfs files by digest under the data folder.
+
+In: a stream of bytes that claims a digest.  Out: a file that has it, or a clear refusal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from uuid import uuid4
+
+from django.conf import settings
+
+from paas.controller.models import Release, Slug, Stack
+from paas.errors import InvalidParams, NotFound
+from runtime.model import ImageRef
+
+DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+GRACE_SECONDS = 3600.0  # an image may arrive before the row that names it
+
+
+def image_path(digest: str) -> Path:
+    """Return where an image is kept. Raises NotFound for what is no digest."""
+    match = DIGEST.fullmatch(digest)
+    if match is None:
+        raise NotFound(f"{digest[:80]!r} is not the digest of an image.", resource="image")
+    return Path(settings.PAAS.home) / "images" / "sha256" / match[1]
+
+
+def store_image(digest: str, chunks: Iterable[bytes]) -> int:
+    """Keep the image and return its size. Raises InvalidParams when the bytes do not have that digest."""
+    target = image_path(digest)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid4().hex}")
+    hasher, size = hashlib.sha256(), 0
+    try:
+        with temporary.open("wb") as file:
+            for chunk in chunks:
+                hasher.update(chunk)
+                size += len(chunk)
+                file.write(chunk)
+        if f"sha256:{hasher.hexdigest()}" != digest:
+            raise InvalidParams(f"The bytes sent do not have the digest {digest}; send them again.")
+        temporary.rename(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return size
+
+
+def builder_image() -> ImageRef | None:
+    """Return the builder's image as set up, or None before the first set-up."""
+    file = Path(settings.PAAS.home) / "builder.json"
+    if not file.exists():
+        return None
+    values = json.loads(file.read_text())
+    return ImageRef(digest=values["digest"], size=values["size"])
+
+
+def forget_unused() -> int:
+    """Delete images that nothing names. Returns how many."""
+    used = set(Slug.objects.values_list("digest", flat=True))
+    layers = [
+        *Stack.objects.values_list("run_layers", flat=True),
+        *Stack.objects.values_list("build_layers", flat=True),
+    ]
+    layers += list(Release.objects.values_list("stack_layers", flat=True).distinct())
+    used |= {layer["digest"] for group in layers for layer in group}
+    builder = builder_image()
+    if builder is not None:
+        used.add(builder.digest)
+    folder = Path(settings.PAAS.home) / "images" / "sha256"
+    doomed = [
+        file
+        for file in (folder.iterdir() if folder.is_dir() else ())
+        if f"sha256:{file.name}" not in used and time.time() - file.stat().st_mtime > GRACE_SECONDS
+    ]
+    for file in doomed:
+        file.unlink(missing_ok=True)
+    return len(doomed)

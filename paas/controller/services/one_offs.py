@@ -1,0 +1,126 @@
+"""Processes that run once: `paas run` and the release phase.
+
+In: a command.  Out: a row and a job on a host; the host's report says how it ended.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from uuid import uuid4
+
+from django.db import transaction
+from django.utils import timezone
+
+from paas.controller.encryption import encrypt
+from paas.controller.models import App, Deployment, Host, OneOff, Release, User
+from paas.controller.queue import enqueue
+from paas.controller.selectors.formation import DEFAULT_SIZE, SIZES
+from paas.controller.selectors.planning import HOST_QUIET
+from paas.controller.selectors.specs import one_off_spec
+from paas.controller.services import events
+from paas.controller.services.config import NAME
+from paas.controller.services.locking import lock_app
+from paas.errors import InvalidParams, Unavailable
+from runtime.model import encode
+
+RUN_TIMEOUT = 24 * 3600.0
+RELEASE_TIMEOUT = 3600.0
+COMMAND_MAX = 32 * 1024
+
+
+def run_detached(
+    user: User,
+    app: App,
+    command: str,
+    *,
+    size: str | None = None,
+    env: dict[str, str] | None = None,
+    process_type: str = "run",
+) -> OneOff:
+    """Start `command` in a fresh container of the current release. Its output goes to the app's log."""
+    if not command.strip() or "\0" in command or len(command) > COMMAND_MAX:
+        raise InvalidParams("Say which command to run (at most 32 KiB of text).")
+    chosen = (size or DEFAULT_SIZE).lower()
+    if chosen not in SIZES:
+        raise InvalidParams(f"There is no size {size}; choose one of: {', '.join(SIZES)}.")
+    bad = [name for name in env or {} if not NAME.fullmatch(name)]
+    if bad:
+        raise InvalidParams(f"{bad[0]!r} cannot name an environment variable.")
+    with transaction.atomic():
+        app = lock_app(app.id)
+        release = app.current_release
+        if release is None or release.slug_id is None:
+            raise InvalidParams(f"{app.name} has no code yet; push some first: git push paas main.")
+        one_off = _create(
+            release, _ready_host(), process_type, command, chosen, env or {}, RUN_TIMEOUT, user=user
+        )
+        events.record(user, "one_off.create", one_off.id, app, name=one_off.name)
+    return one_off
+
+
+def run_release_command(deployment: Deployment, host: Host, command: str) -> OneOff:
+    """Start the release phase of a deployment. There is at most one per deployment."""
+    return _create(
+        deployment.release, host, "release", command, DEFAULT_SIZE, {}, RELEASE_TIMEOUT, deployment=deployment
+    )
+
+
+def _create(
+    release: Release,
+    host: Host,
+    process_type: str,
+    command: str,
+    size: str,
+    env: dict[str, str],
+    timeout: float,
+    *,
+    user: User | None = None,
+    deployment: Deployment | None = None,
+) -> OneOff:
+    one_off_id = uuid4()
+    name = f"{process_type}.{secrets.randbelow(9000) + 1000}"
+    while OneOff.objects.filter(app=release.app, name=name).exists():
+        name = f"{process_type}.{secrets.randbelow(900000) + 1000}"
+    spec = one_off_spec(release, name, command, size, env, one_off_id, timeout)
+    one_off = OneOff.objects.create(
+        id=one_off_id,
+        app=release.app,
+        release=release,
+        deployment=deployment,
+        user=user,
+        host=host,
+        name=name,
+        command=command,
+        size=size,
+        spec=encrypt(encode(spec)),
+    )
+    enqueue("one_offs.send_one_off", str(one_off.id))
+    return one_off
+
+
+def _ready_host() -> Host:
+    quiet = timezone.now() - HOST_QUIET
+    host = Host.objects.filter(cordoned=False, seen_at__gte=quiet).order_by("-memory_bytes").first()
+    if host is None:
+        raise Unavailable("No host is ready to run it; look at `paas hosts`, or try again in a moment.")
+    return host
+
+
+@transaction.atomic
+def stop_one_off(user: User | None, one_off: OneOff) -> OneOff:
+    """Ask its host to end it (TERM, grace, KILL)."""
+    OneOff.objects.filter(id=one_off.id, finished_at__isnull=True).update(
+        stop_requested=True, updated_at=timezone.now()
+    )
+    events.record(user, "one_off.stop", one_off.id, one_off.app, name=one_off.name)
+    enqueue("one_offs.stop_one_off", str(one_off.id))
+    one_off.refresh_from_db()
+    return one_off
+
+
+def finished(one_off: OneOff, state: str, exit_info: object, now: datetime) -> None:
+    """Note how it ended; a release phase makes the planner look again."""
+    OneOff.objects.filter(id=one_off.id).update(state=state, exit=exit_info, finished_at=now, updated_at=now)
+    if one_off.deployment_id:
+        enqueue("planning.reconcile_app", str(one_off.app_id))

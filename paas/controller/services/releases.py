@@ -1,0 +1,145 @@
+"""Making releases. Every change of code, config, formation or domains goes through `create_release`.
+
+In: what changes against the newest release.  Out: a numbered, frozen release and the deployment that brings it live.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from paas.controller.encryption import decrypt_config, encrypt_config
+from paas.controller.models import App, Release, Slug, Stack, User
+from paas.controller.selectors.formation import DEFAULT_SIZE
+from paas.controller.selectors.releases import newest_release
+from paas.controller.services import deployments, events, logs
+from paas.controller.services.locking import lock_app
+from paas.errors import InvalidParams
+
+Formation = dict[str, dict[str, Any]]
+
+
+def create_release(
+    user: User | None,
+    app: App,
+    kind: str,
+    description: str,
+    *,
+    slug: Slug | None = None,
+    config: dict[str, str] | None = None,
+    formation: Formation | None = None,
+    health_checks: dict[str, Any] | None = None,
+    stack_of: Release | None = None,
+) -> Release:
+    """Freeze the newest release with these changes as the next one, and start its deployment.
+
+    Call it inside a transaction that holds the app's lock. What is not given stays as it is.
+    """
+    base = newest_release(app)
+    app.version_counter += 1
+    app.save(update_fields=["version_counter", "updated_at"])
+    stack, layers = (stack_of.stack, stack_of.stack_layers) if stack_of else _stack(app, base, slug)
+    release = Release.objects.create(
+        app=app,
+        version=app.version_counter,
+        kind=kind,
+        description=description[:300],
+        user=user,
+        slug=slug or (base.slug if base else None),
+        stack=stack,
+        stack_layers=layers,
+        config_encrypted=encrypt_config(config)
+        if config is not None
+        else (base.config_encrypted if base else b""),
+        formation=formation if formation is not None else (base.formation if base else {}),
+        health_checks=health_checks if health_checks is not None else (base.health_checks if base else {}),
+        domains=list(app.domains.order_by("hostname").values_list("hostname", flat=True)),
+    )
+    events.record(user, "release.create", release.id, app, version=release.version, kind=kind)
+    by = f" by user {user.email}" if user else ""
+    transaction.on_commit(
+        lambda: logs.say(app.id, f"Release v{release.version} created{by}: {release.description}")
+    )
+    deployments.start(app, release)
+    return release
+
+
+def _stack(app: App, base: Release | None, slug: Slug | None) -> tuple[str, list[dict[str, Any]]]:
+    """A new slug runs on the stack it was built for; anything else keeps the stack of the release before."""
+    if slug is None and base is not None:
+        return base.stack, base.stack_layers
+    stack = Stack.objects.filter(name=slug.stack if slug else app.stack).first()
+    return (stack.name, stack.run_layers) if stack else (app.stack, [])
+
+
+def initial_release(user: User, app: App) -> Release:
+    """Make v1 of a new app: no code, no config."""
+    return create_release(
+        user, app, Release.Kind.INITIAL, "Initial release", config={}, formation={}, health_checks={}
+    )
+
+
+def release_slug(user: User | None, app: App, slug: Slug, description: str) -> Release:
+    """Release a slug with the config of the newest release. The first one scales `web` to 1."""
+    with transaction.atomic():
+        app = lock_app(app.id)
+        base = newest_release(app)
+        formation = formation_for(slug, base.formation if base else {})
+        return create_release(user, app, Release.Kind.DEPLOY, description, slug=slug, formation=formation)
+
+
+def formation_for(slug: Slug, before: Formation) -> Formation:
+    """Carry quantities and sizes over to the slug's process types; `web` starts with one, others with none."""
+    return {
+        type_: {
+            "command": command,
+            "quantity": before.get(type_, {}).get("quantity", 1 if type_ == "web" else 0),
+            "size": before.get(type_, {}).get("size", DEFAULT_SIZE),
+        }
+        for type_, command in slug.process_types.items()
+        if type_ != "release"
+    }
+
+
+def rollback(user: User, app: App, release: Release) -> Release:
+    """Make a new release with image, config, formation and health checks of an older one. Domains stay."""
+    if release.app_id != app.id:
+        raise InvalidParams(f"v{release.version} belongs to another app.")
+    if release.slug_id is None:
+        raise InvalidParams(
+            f"v{release.version} has no code to run; choose a release made by a deploy or after one."
+        )
+    if release.status == Release.Status.FAILED:
+        raise InvalidParams(f"v{release.version} failed when it was deployed; choose one that has run.")
+    with transaction.atomic():
+        app = lock_app(app.id)
+        return create_release(
+            user,
+            app,
+            Release.Kind.ROLLBACK,
+            f"Rollback to v{release.version}",
+            slug=release.slug,
+            config=decrypt_config(release.config_encrypted),
+            formation=release.formation,
+            health_checks=release.health_checks,
+            stack_of=release,
+        )
+
+
+def finish(release: Release, status: str, message: str = "") -> None:
+    """Record how the release ended; nothing else of a release ever changes."""
+    Release.objects.filter(id=release.id, status=Release.Status.PENDING).update(
+        status=status, message=message, updated_at=timezone.now()
+    )
+
+
+def prune(app: App) -> int:
+    """Drop the oldest releases over the configured number; the current one and its slug always stay."""
+    keep = settings.PAAS.releases_kept
+    doomed = app.releases.order_by("-version").values_list("id", flat=True)[keep:]
+    ids = [one for one in doomed if one != app.current_release_id]
+    app.releases.filter(id__in=ids).exclude(instances__isnull=False).delete()
+    return len(ids)

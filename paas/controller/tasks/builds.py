@@ -1,0 +1,258 @@
+"""Running builds: a job on a host, its lines to the pusher, a slug and a release at the end.
+
+In: a build's id.  Out: a build that has ended, or one that the next worker continues where this one stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from celery import shared_task
+from django.conf import settings
+from django.db import connection
+
+from paas.controller.agents import agent
+from paas.controller.models import Build, Host, Stack
+from paas.controller.redis_connection import RedisError, client
+from paas.controller.selectors import specs
+from paas.controller.selectors.config import config_vars
+from paas.controller.selectors.planning import describe_exit
+from paas.controller.services import build_output, builds
+from paas.controller.services.images import builder_image
+from paas.errors import InvalidParams
+from runtime.client import AgentClient, AgentRefused, AgentUnavailable
+from runtime.model import ContainerSpec, ImageRef, JobInput, JobOutput, JobSpec, JobState, JobStatus
+
+logger = logging.getLogger(__name__)
+
+RESULT_PATH = "/tmp/build/result.json"
+SOURCE_PATH = "/source.tar"
+AGENT_PATIENCE = 60.0  # seconds an agent may be away in mid-build before the build fails
+PUSHER_PATIENCE = 20.0  # seconds without a sign of the pusher before the build is cancelled
+BEAT = 1.0
+
+
+class Lost(Exception):
+    """The build is no longer this worker's: cancelled, or taken over."""
+
+
+@shared_task
+def run_build(build_id: str) -> None:
+    worker = secrets.token_hex(8)
+    build = builds.claim(build_id, worker)
+    if build is None:
+        return
+    try:
+        with _alive(build, worker):
+            _run(build, worker)
+    except Lost:
+        logger.info("build %s is no longer ours", build_id)
+    except (AgentUnavailable, AgentRefused) as error:
+        builds.fail(build, "host_unavailable", f"the host that builds does not answer: {error}")
+    except InvalidParams as error:
+        builds.fail(build, error.id, error.message)
+    except Exception:
+        logger.exception("build %s failed inside the platform", build_id)
+        builds.fail(
+            build,
+            "internal_error",
+            "the platform failed while building; push again, and report it if it stays so",
+        )
+
+
+def _run(build: Build, worker: str) -> None:
+    host = _host(build, worker)
+    hosting = agent(host)
+    began = time.monotonic()
+    hosting.put_job(job_spec(build))
+    _relay(build, worker, hosting)
+    status = _result(build, worker, hosting)
+    _finish(build, status, time.monotonic() - began)
+    try:
+        hosting.cancel_job(str(build.id))  # an ended job is forgotten
+    except (AgentUnavailable, AgentRefused) as error:
+        logger.info("the job of build %s is forgotten by its host later: %s", build.id, error)
+
+
+def _host(build: Build, worker: str) -> Host:
+    """Wait a bounded time for a host that can build."""
+    deadline = time.monotonic() + AGENT_PATIENCE
+    while True:
+        host = builds.assign_host(build)
+        if host is not None:
+            return host
+        if time.monotonic() > deadline:
+            raise InvalidParams("No host is ready to build; look at the hosts page, then push again.")
+        if not builds.beat(build.id, worker):
+            raise Lost
+        time.sleep(0.5)
+
+
+def job_spec(build: Build) -> JobSpec:
+    """Return the order for the build container. Raises InvalidParams when the stack has not been set up."""
+    stack = Stack.objects.filter(name=build.stack).first()
+    builder = builder_image()
+    if stack is None or builder is None:
+        raise InvalidParams(f"The stack {build.stack} is not set up; run script/up, or choose another stack.")
+    env = {
+        **config_vars(build.app),
+        "PATH": "/opt/paas/bin:/usr/local/bin:/usr/bin:/bin",
+        "PYTHONPATH": "/opt/paas",
+        "HOME": "/app",
+        "STACK": build.stack,
+        "SOURCE_VERSION": build.commit,
+        "PAAS_APP_NAME": build.app.name,
+    }
+    container = ContainerSpec(
+        id=str(build.id),
+        owner=str(build.app_id),
+        name="build",
+        rootfs=specs.build_rootfs(stack, builder),
+        argv=("python3", "-m", "slugbuilder", "build", "--stack", build.stack, "--result", RESULT_PATH),
+        env=env,
+        hostname="build",
+        limits=specs.build_limits(),
+        network=specs.BUILD_NETWORK,
+        grace_seconds=3.0,
+    )
+    return JobSpec(
+        container=container,
+        timeout=float(settings.PAAS.build_timeout),
+        inputs=(JobInput(path=f"/internal/sources/{build.id}", target=SOURCE_PATH),),
+        output=JobOutput(directory="/app"),
+        cache=f"{build.app_id}-{build.stack}",
+        result_path=RESULT_PATH,
+    )
+
+
+def _relay(build: Build, worker: str, hosting: AgentClient) -> None:
+    """Stream the job's lines to the pusher, from where a worker before this one stopped."""
+    cursor = _last_cursor(build.id)
+    for line in hosting.logs(str(build.id), cursor=cursor, follow=True, reconnect=AGENT_PATIENCE):
+        build_output.write_at(build.id, line.cursor, line.text)
+
+
+def _last_cursor(build_id: UUID) -> int:
+    try:
+        for _, values in client().xrevrange(build_output.key(build_id), count=50):  # type: ignore[union-attr]
+            if "cursor" in values:
+                return int(values["cursor"])
+    except RedisError:
+        logger.info("The output of build %s starts again: Redis does not say how far it came", build_id)
+    return 0
+
+
+def _result(build: Build, worker: str, hosting: AgentClient) -> JobStatus:
+    """Wait for the job's end, through restarts of its agent."""
+    lost_since: float | None = None
+    while True:
+        try:
+            status = hosting.job(str(build.id), wait=5)
+            lost_since = None
+        except AgentUnavailable:
+            lost_since = lost_since or time.monotonic()
+            if time.monotonic() - lost_since > AGENT_PATIENCE:
+                raise
+            time.sleep(0.3)
+            continue
+        if status.state in {JobState.SUCCEEDED, JobState.FAILED}:
+            return status
+        if not builds.beat(build.id, worker):
+            raise Lost
+
+
+def _finish(build: Build, status: JobStatus, seconds: float) -> None:
+    result = builds.read_result(status.result) if status.result else {}
+    if status.state is JobState.SUCCEEDED and status.slug is not None:
+        timings = {"build": seconds, **{f"host_{name}": value for name, value in status.timings.items()}}
+        slug = ImageRef(digest=status.slug.digest, size=status.slug.size)
+        build_output.write(build.id, *_summary(result, slug))
+        builds.succeed(build, slug, result, timings)
+        return
+    error = result.get("error")
+    if error:
+        builds.fail(build, error["id"], error["message"])
+    elif status.exit is not None:
+        builds.fail(
+            build, "build_failed", f"the build {describe_exit(status.exit)}. {status.message}".strip()
+        )
+    else:
+        builds.fail(build, "build_failed", status.message or "the build ended without a result")
+
+
+def _summary(result: dict[str, object], slug: ImageRef) -> tuple[str, ...]:
+    types = result.get("process_types")
+    names = ", ".join(sorted(types)) if isinstance(types, dict) else ""
+    return (
+        "-----> Discovering process types",
+        f"       {names or 'none'}",
+        "-----> Packaged",
+        f"       {slug.size / 1024**2:.1f} MB, {slug.digest[:19]}",
+    )
+
+
+@contextmanager
+def _alive(build: Build, worker: str) -> Iterator[None]:
+    """While the build runs: a heartbeat every second, and an end to it when it is cancelled or its pusher is gone."""
+    over = threading.Event()
+
+    def watch() -> None:
+        missing_since: float | None = None
+        while not over.wait(BEAT):
+            try:
+                if not builds.beat(build.id, worker):
+                    _stop_job(build)
+                    return
+                missing_since = _missing(build, missing_since)
+                if missing_since and time.monotonic() - missing_since > PUSHER_PATIENCE:
+                    builds.cancel_build(None, build)
+            except Exception:
+                logger.exception("the watch over build %s goes on", build.id)
+            finally:
+                connection.close()
+
+    thread = threading.Thread(target=watch, name=f"build-{build.id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(timeout=5)
+
+
+def _missing(build: Build, since: float | None) -> float | None:
+    """Return since when the pusher has not been seen; a Redis that cannot tell changes nothing."""
+    there = builds.pusher_is_there(build)
+    if there is None:
+        return None
+    return None if there else since or time.monotonic()
+
+
+def _stop_job(build: Build) -> None:
+    fresh = Build.objects.select_related("host").filter(id=build.id).first()
+    if fresh is None or fresh.status == Build.Status.BUILDING:
+        return  # destroyed with its app (which stops the job), or another worker's now
+    if fresh.host is not None and fresh.status in {Build.Status.CANCELLED, Build.Status.FAILED}:
+        stop_job(str(build.id), str(fresh.host_id))
+
+
+@shared_task
+def stop_job(job_id: str, host_id: str) -> None:
+    """Stop a job on its host; for builds and one-offs whose rows may be gone already."""
+    host = Host.objects.filter(id=UUID(host_id)).first() if host_id else None
+    if host is None:
+        return
+    try:
+        agent(host).cancel_job(job_id)
+    except AgentRefused:
+        return
+    except AgentUnavailable as error:
+        logger.warning(
+            "Job %s was not stopped on %s; it ends by its own timeout: %s", job_id, host.name, error
+        )

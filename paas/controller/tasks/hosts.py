@@ -1,0 +1,26 @@
+"""The fast path to a host: its whole wanted state, pushed. A lost push is made up for by the host's next report."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from celery import shared_task
+
+from paas.controller.agents import agent
+from paas.controller.models import Host
+from paas.controller.selectors.wanted import wanted_state
+from runtime.client import AgentRefused, AgentUnavailable
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def push_host(host_id: str) -> None:
+    host = Host.objects.filter(id=UUID(host_id)).first()
+    if host is None:
+        return
+    try:
+        agent(host).put_wanted(wanted_state(host.id))
+    except (AgentUnavailable, AgentRefused) as error:
+        logger.warning("The wanted state did not reach %s; its next report fetches it: %s", host.name, error)

@@ -1,0 +1,66 @@
+"""Sending one-off processes to hosts, and reading a release phase's output to its pusher."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from paas.controller.agents import agent
+from paas.controller.encryption import decrypt
+from paas.controller.models import Build, OneOff, Release
+from paas.controller.services import build_output
+from paas.controller.services.one_offs import finished
+from runtime.client import AgentRefused, AgentUnavailable
+from runtime.model import ExitInfo, ExitReason, JobSpec, JobState, decode, to_builtins
+
+logger = logging.getLogger(__name__)
+
+OUTPUT_MAX = 256 * 1024
+
+
+@shared_task
+def send_one_off(one_off_id: str) -> None:
+    """Give the job to its host. Repeatable: the host knows the id."""
+    one_off = OneOff.objects.select_related("host", "release").filter(id=UUID(one_off_id)).first()
+    if one_off is None or one_off.finished_at or one_off.stop_requested:
+        return
+    try:
+        agent(one_off.host).put_job(decode(decrypt(one_off.spec), JobSpec))
+    except AgentUnavailable as error:
+        logger.warning("%s did not reach its host, the tick tries again: %s", one_off.name, error)
+        return
+    except AgentRefused as error:
+        refused = ExitInfo(reason=ExitReason.NOT_STARTED, message=str(error))
+        finished(one_off, JobState.FAILED, to_builtins(refused), timezone.now())
+        return
+    OneOff.objects.filter(id=one_off.id).update(sent_at=timezone.now())
+    if one_off.deployment_id:
+        _relay_output(one_off)
+
+
+def _relay_output(one_off: OneOff) -> None:
+    """Show the release phase to the pusher while it runs, and keep what it said with the release."""
+    build = Build.objects.filter(release_id=one_off.release_id).first()
+    kept: list[str] = []
+    try:
+        for line in agent(one_off.host).logs(str(one_off.id), cursor=0, follow=True):
+            kept.append(line.text)
+            if build is not None:
+                build_output.write(build.id, f"       {line.text}")
+    except (AgentUnavailable, AgentRefused) as error:
+        logger.warning("The output of %s was cut short: %s", one_off.name, error)
+    Release.objects.filter(id=one_off.release_id).update(output="\n".join(kept)[-OUTPUT_MAX:])
+
+
+@shared_task
+def stop_one_off(one_off_id: str) -> None:
+    one_off = OneOff.objects.select_related("host").filter(id=UUID(one_off_id)).first()
+    if one_off is None or one_off.finished_at:
+        return
+    try:
+        agent(one_off.host).cancel_job(str(one_off.id))
+    except (AgentUnavailable, AgentRefused) as error:
+        logger.warning("%s was not stopped, the tick tries again: %s", one_off.name, error)

@@ -1,0 +1,28 @@
+"""Which host gets the next instance.
+
+In: the hosts as they will be after the placements made so far.  Out: one host, or None when none has room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from paas.scheduler.model import HostView
+
+
+def choose(hosts: Sequence[HostView], memory_bytes: int) -> HostView | None:
+    """Spread an app over hosts first, then prefer the host with the most free memory."""
+    fitting = [host for host in hosts if host.ready and host.free_bytes >= memory_bytes]
+    return min(fitting, key=lambda host: (host.instances_of_app, -host.free_bytes, host.id), default=None)
+
+
+def occupy(hosts: Sequence[HostView], chosen: UUID, memory_bytes: int) -> list[HostView]:
+    """Return the hosts with `chosen` holding one more instance of `memory_bytes`."""
+    return [
+        replace(host, free_bytes=host.free_bytes - memory_bytes, instances_of_app=host.instances_of_app + 1)
+        if host.id == chosen
+        else host
+        for host in hosts
+    ]
