@@ -1,0 +1,18 @@
+"""Django's settings for the tests: the product's own, on a data folder of their own that goes with the test run.
+
+In: the environment, less the developer's PAAS_ settings.  Out: module constants that Django reads.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+for _name in [name for name in os.environ if name.startswith("PAAS_") and not name.startswith("PAAS_TEST_")]:
+    del os.environ[_name]
+# Short: Redis' socket lies in it. In the environment: the processes that tests start belong to the same folder.
+os.environ["PAAS_HOME"] = tempfile.mkdtemp(prefix="p", dir="/tmp")
+os.environ["PAAS_STACK"] = "host"
+atexit.register(shutil.rmtree, os.environ["PAAS_HOME"], ignore_errors=True)
+
+from paas.settings import *  # noqa: E402, F403
