@@ -1,0 +1,90 @@
+"""The account that calls, and how many calls it has left.
+
+In: requests under /account.  Out: Heroku's representation of an account.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from paas.controller.api import limits
+from paas.controller.api.authentication import EVERYONE, GLOBAL
+from paas.controller.api.references import Constant, Time
+from paas.controller.api.resource import Resource, actor, caller, read, render
+from paas.controller.models import User
+from paas.controller.services.accounts import change_name, change_password
+from paas.errors import InvalidParams
+
+
+class AccountSerializer(serializers.Serializer[User]):
+    """An account. `admin` sees every app."""
+
+    admin = serializers.BooleanField(source="is_admin")
+    allow_tracking = Constant(False)
+    beta = Constant(False)
+    created_at = Time()
+    default_organization = Constant(None)
+    default_team = Constant(None)
+    delinquent_at = Constant(None)
+    eco_dynos_enabled = Constant(False)
+    email = serializers.EmailField()
+    federated = Constant(False)
+    id = serializers.UUIDField()
+    identity_provider = Constant(None)
+    last_login = Time(allow_null=True)
+    mfa_enabled = Constant(False)
+    name = serializers.CharField()
+    sms_number = Constant(None)
+    suspended_at = Constant(None)
+    two_factor_authentication = Constant(False)
+    updated_at = Time()
+    verified = Constant(True)
+
+
+class AccountChangeSerializer(serializers.Serializer[None]):
+    name = serializers.CharField(required=False, allow_blank=True, max_length=200)
+    password = serializers.CharField(required=False, trim_whitespace=False, help_text="The current password.")
+    new_password = serializers.CharField(required=False, trim_whitespace=False)
+
+
+class RateLimitSerializer(serializers.Serializer[Any]):
+    remaining = serializers.IntegerField()
+
+
+class Account(Resource):
+    readers = EVERYONE
+    writers = GLOBAL
+
+    @extend_schema(operation_id="getAccount", responses=AccountSerializer)
+    def get(self, request: Request) -> Response:
+        """Show your account."""
+        return render(AccountSerializer, actor(request))
+
+    @extend_schema(operation_id="updateAccount", request=AccountChangeSerializer, responses=AccountSerializer)
+    def patch(self, request: Request) -> Response:
+        """Change your name, or your password (give the current one as `password`)."""
+        user, body = actor(request), read(request, AccountChangeSerializer)
+        if "new_password" in body:
+            if "password" not in body or "name" in body:
+                raise InvalidParams(
+                    "To change the password send password (the current one) and new_password only."
+                )
+            change_password(user, body["password"], body["new_password"])
+        elif "name" in body:
+            change_name(user, body["name"])
+        return render(AccountSerializer, user)
+
+
+class RateLimits(Resource):
+    readers = EVERYONE
+    counted = False
+
+    @extend_schema(operation_id="getRateLimits", responses=RateLimitSerializer)
+    def get(self, request: Request) -> Response:
+        """Show how many calls this token has left in this hour."""
+        return Response({"remaining": limits.remaining(limits.REQUESTS, caller(request))})
