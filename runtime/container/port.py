@@ -25,6 +25,17 @@ class Bind(Struct):
     writable: bool = False
 
 
+class VolumeBind(Struct):
+    """A persistent volume of the container's owner, made when missing, shown writable at `target`.
+
+    `size_bytes` is a hard limit; a larger one than before grows the volume.
+    """
+
+    name: str
+    target: str
+    size_bytes: int
+
+
 class Created(Struct):
     """A container that exists and waits for `start`. `address` is its IPv4 address ('' without network)."""
 
@@ -66,22 +77,34 @@ class Engine(Protocol):
         """
 
     def close(self, *, remove: bool) -> None:
-        """Leave the host. With `remove`: every container, mount, namespace, cgroup, veth and rule of ours is removed."""
+        """Leave the host. With `remove`: every container, mount, namespace, cgroup, veth and rule of ours goes."""
 
     def missing_images(self, refs: tuple[ImageRef, ...]) -> tuple[ImageRef, ...]:
         """Return those of `refs` that are not on this host yet."""
 
     def add_image(self, ref: ImageRef, file: Path) -> None:
-        """Take over a downloaded squashfs (moved, same file system). Raises EngineError if its digest is not `ref`'s."""
+        """Take over a downloaded squashfs (moved, same file system). Raises EngineError if its digest differs."""
 
-    def create(self, spec: ContainerSpec, *, binds: tuple[Bind, ...] = (), scratch_bytes: int = 0) -> Created:
-        """Make the container, ready to start. Creating an existing id returns it. Half-made ones are cleaned up on error.
+    def create(
+        self,
+        spec: ContainerSpec,
+        *,
+        binds: tuple[Bind, ...] = (),
+        scratch_bytes: int = 0,
+        volumes: tuple[VolumeBind, ...] = (),
+    ) -> Created:
+        """Make the container, ready to start. Creating an existing id returns it. A half-made one is removed again.
 
-        `scratch_bytes` > 0 puts the writable layer on disk in a file of that size (builds); else in memory (tmpfs).
+        `scratch_bytes` > 0 puts the writable layer, with /tmp, on disk in a file of that size (builds); else it is in
+        memory (tmpfs). Read-only binds belong to the app's user inside, whoever owns them on the host.
+        Raises EngineError in the runtime's words when the container cannot be made (reason NOT_STARTED).
         """
 
     def start(self, container: str) -> None:
-        """Run the created process. A no-op when it runs or has ended."""
+        """Run the created process. A no-op when it runs or has ended.
+
+        Raises EngineError when it cannot be run; `wait` then returns reason NOT_STARTED.
+        """
 
     def kill(self, container: str, signal: int) -> None:
         """Signal PID 1; with SIGKILL the whole container. A no-op when it is gone."""
@@ -102,10 +125,16 @@ class Engine(Protocol):
         """Tell conmon to open `log_path` anew after the agent renamed it."""
 
     def read_file(self, container: str, path: str, limit: int) -> bytes:
-        """Read a file of an ended or running container, at most `limit` bytes, without following symlinks out of its root."""
+        """Read a file of an ended or running container, at most `limit` bytes; symlinks never lead out of its root."""
 
     def export(self, container: str, directory: str, target: Path) -> ImageRef:
-        """Pack `directory` of an ended container as a reproducible squashfs (uid/gid 1000, times 0) under the same path."""
+        """Pack `directory` of an ended container as a reproducible squashfs, under the same path (uid/gid 1000, times 0).
+
+        The file is written to `target` and is also an image of this host from then on.
+        """
+
+    def image_file(self, ref: ImageRef) -> Path:
+        """Where the squashfs of an image on this host is, for uploading. Raises EngineError when it is not here."""
 
     def usage(self, container: str) -> Usage | None:
         """Return its counters, or None when it is gone."""

@@ -1,0 +1,167 @@
+"""The control group of a container: counters, out-of-memory kills, removal; cgroup v1 and v2 alike.
+
+In: the absolute cgroup path that config.json names.  Out: numbers read from the kernel's files.
+The cgroupfs manager of crun keeps the group until `crun delete`, so counters are read between exit and delete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Protocol
+
+from runtime.container.port import EngineError, Usage
+
+ROOT = Path("/sys/fs/cgroup")
+_NEEDED = ("memory", "pids", "cpu")
+
+
+def parse_pairs(text: str) -> dict[str, int]:
+    """Parse the `key number` lines of memory.stat, memory.events, cpu.stat and memory.oom_control."""
+    pairs = (line.split() for line in text.splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+
+
+class Cgroups(Protocol):
+    """What both versions answer. `path` is absolute within the hierarchy, like `/paas-x/web.1`."""
+
+    def missing(self) -> tuple[str, ...]:
+        """Return the controllers the kernel does not offer."""
+
+    def usage(self, path: str, limit: int) -> Usage | None:
+        """Return the counters, None when the group is gone. Memory leaves out the reclaimable file cache."""
+
+    def oom_kills(self, path: str) -> int:
+        """Return how many processes the memory limit has killed."""
+
+    def remove(self, path: str) -> None:
+        """Remove the group and the groups below it, where they hold no process any more."""
+
+    def processes(self, path: str) -> tuple[int, ...]:
+        """Return the pids in the group and below."""
+
+    def children(self, path: str) -> tuple[str, ...]:
+        """Return the names of the groups directly below `path`."""
+
+
+class CgroupV2:
+    """One hierarchy."""
+
+    version = 2
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self._root = root
+
+    def missing(self) -> tuple[str, ...]:
+        offered = (self._root / "cgroup.controllers").read_text().split()
+        return tuple(name for name in _NEEDED if name not in offered)
+
+    def usage(self, path: str, limit: int) -> Usage | None:
+        group = _below(self._root, path)
+        try:
+            used = int((group / "memory.current").read_text())
+            cache = parse_pairs((group / "memory.stat").read_text()).get("inactive_file", 0)
+            cpu = parse_pairs((group / "cpu.stat").read_text())["usage_usec"] / 1e6
+            pids = int((group / "pids.current").read_text())
+        except (OSError, ValueError, KeyError):
+            return None
+        return Usage(memory_bytes=max(0, used - cache), memory_limit_bytes=limit, cpu_seconds=cpu, pids=pids)
+
+    def oom_kills(self, path: str) -> int:
+        return _read_pairs(_below(self._root, path) / "memory.events").get("oom_kill", 0)
+
+    def remove(self, path: str) -> None:
+        _remove_tree(_below(self._root, path))
+
+    def processes(self, path: str) -> tuple[int, ...]:
+        return _processes(_below(self._root, path))
+
+    def children(self, path: str) -> tuple[str, ...]:
+        return _children(_below(self._root, path))
+
+
+class CgroupV1:
+    """One hierarchy per controller; crun makes the group in each that is mounted."""
+
+    version = 1
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self._root = root
+
+    def missing(self) -> tuple[str, ...]:
+        return tuple(name for name in (*_NEEDED, "cpuacct") if not (self._root / name).is_dir())
+
+    def usage(self, path: str, limit: int) -> Usage | None:
+        memory = _below(self._root / "memory", path)
+        try:
+            used = int((memory / "memory.usage_in_bytes").read_text())
+            cache = parse_pairs((memory / "memory.stat").read_text()).get("total_inactive_file", 0)
+            cpu = int((_below(self._root / "cpuacct", path) / "cpuacct.usage").read_text()) / 1e9
+            pids = int((_below(self._root / "pids", path) / "pids.current").read_text())
+        except (OSError, ValueError):
+            return None
+        return Usage(memory_bytes=max(0, used - cache), memory_limit_bytes=limit, cpu_seconds=cpu, pids=pids)
+
+    def oom_kills(self, path: str) -> int:
+        return _read_pairs(_below(self._root / "memory", path) / "memory.oom_control").get("oom_kill", 0)
+
+    def remove(self, path: str) -> None:
+        for hierarchy in self._hierarchies():
+            _remove_tree(_below(hierarchy, path))
+
+    def processes(self, path: str) -> tuple[int, ...]:
+        return _processes(_below(self._root / "pids", path))
+
+    def children(self, path: str) -> tuple[str, ...]:
+        names = {name for hierarchy in self._hierarchies() for name in _children(_below(hierarchy, path))}
+        return tuple(sorted(names))
+
+    def _hierarchies(self) -> tuple[Path, ...]:
+        return tuple(entry for entry in self._root.iterdir() if entry.is_dir() and not entry.is_symlink())
+
+
+def detect(root: Path = ROOT) -> CgroupV1 | CgroupV2:
+    """Return the back end of this host. Raises EngineError when cgroups are not mounted or lack a controller."""
+    if (root / "cgroup.controllers").exists():
+        found: CgroupV1 | CgroupV2 = CgroupV2(root)
+    elif (root / "memory").is_dir():
+        found = CgroupV1(root)
+    else:
+        raise EngineError(f"No control groups at {root}: mount them, e.g. with apt install cgroupfs-mount.")
+    if missing := found.missing():
+        names = ", ".join(missing)
+        raise EngineError(f"The kernel does not offer the cgroup controllers {names}; enable them at boot.")
+    return found
+
+
+def _below(root: Path, path: str) -> Path:
+    return root / path.lstrip("/")
+
+
+def _read_pairs(file: Path) -> dict[str, int]:
+    try:
+        return parse_pairs(file.read_text())
+    except OSError:
+        return {}
+
+
+def _remove_tree(group: Path) -> None:
+    for directory, _, _ in os.walk(group, topdown=False):
+        with contextlib.suppress(OSError):
+            Path(directory).rmdir()
+
+
+def _processes(group: Path) -> tuple[int, ...]:
+    pids: list[int] = []
+    for directory, _, _ in os.walk(group):
+        with contextlib.suppress(OSError):
+            pids += [int(line) for line in (Path(directory) / "cgroup.procs").read_text().split()]
+    return tuple(pids)
+
+
+def _children(group: Path) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(entry.name for entry in group.iterdir() if entry.is_dir()))
+    except OSError:
+        return ()

@@ -1,0 +1,156 @@
+"""conmon, the supervisor that outlives the agent: it holds stdio, the log file and the exit status.
+
+In: names and paths.  Out: argument lists, and the pid that conmon reports over its sync pipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import msgspec
+
+from runtime.container.port import EngineError
+from runtime.model import Struct
+
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+class Places(Struct):
+    """Where one container's files are."""
+
+    bundle: str
+    state: str
+    exits: str
+    log: str
+
+
+class _SyncReport(msgspec.Struct):
+    data: int
+    message: str = ""
+
+
+def arguments(container: str, runtime: str, places: Places) -> list[str]:
+    """Return conmon's command line; it holds no secret, the environment is in config.json.
+
+    --stdin, although nothing is ever sent: without it stdin is the host's /dev/null, and crun gives the files of
+    stdin, stdout and stderr to the app's user, who could then chmod the /dev/null of the whole host.
+    """
+    bundle = places.bundle
+    return [
+        *("conmon", "--api-version", "1", "-c", container, "-u", container, "-n", container),
+        *("-r", runtime, "--runtime-arg", "--root", "--runtime-arg", places.state),
+        *("-b", bundle, "-p", f"{bundle}/pidfile", "-P", f"{bundle}/conmon.pid"),
+        *("--exit-dir", places.exits, "-l", f"k8s-file:{places.log}"),
+        *("--full-attach", "--stdin", "--no-sync-log", "--log-level", "error"),
+    ]
+
+
+def create(container: str, runtime: str, places: Places, timeout: float = 60.0) -> tuple[int, int]:
+    """Start conmon, which runs `crun create`. Returns the pids of the container and of conmon.
+
+    Raises EngineError in the runtime's own words when the container could not be made.
+    """
+    words = Path(places.bundle) / "conmon.err"
+    read_end, write_end = os.pipe()
+    try:
+        with words.open("wb") as stderr:
+            process = _spawn(arguments(container, runtime, places), places.bundle, write_end, stderr.fileno())
+        os.close(write_end)
+        write_end = -1
+        line = _read_line(read_end, timeout)
+        process.wait(timeout)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineError(f"conmon could not be run: {error}.") from error
+    finally:
+        os.close(read_end)
+        if write_end >= 0:
+            os.close(write_end)
+    pid = parse_report(line, words.read_text(errors="replace"))
+    close_stdin(Path(places.bundle))
+    return pid, int((Path(places.bundle) / "conmon.pid").read_text())
+
+
+def close_stdin(bundle: Path) -> None:
+    """Give the container an end of file on stdin: conmon closes it when the first attached client leaves."""
+    directory = os.open(bundle, os.O_PATH | os.O_CLOEXEC)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.settimeout(10)
+            client.connect(f"/proc/self/fd/{directory}/attach")  # a socket's path has at most 107 bytes
+    finally:
+        os.close(directory)
+
+
+def _spawn(command: list[str], directory: str, sync: int, stderr: int) -> subprocess.Popen[bytes]:
+    # conmon writes an `oom` file into its working directory, hence cwd.
+    return subprocess.Popen(
+        command,
+        cwd=directory,
+        env=_ENVIRONMENT | {"_OCI_SYNCPIPE": str(sync)},
+        pass_fds=(sync,),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+    )
+
+
+def parse_report(line: bytes, stderr: str = "") -> int:
+    """Return the pid from conmon's report. Raises EngineError with the runtime's words when there is none."""
+    try:
+        report = msgspec.json.decode(line, type=_SyncReport)
+    except ValueError as error:
+        raise EngineError(f"conmon ended without a report. {_tidy(stderr)}") from error
+    if report.data > 0:
+        return report.data
+    raise EngineError(f"The container could not be made: {_tidy(report.message or stderr)}")
+
+
+def _tidy(message: str) -> str:
+    return " ".join(message.split()) or "It said nothing; is the host out of memory or processes?"
+
+
+def _read_line(fd: int, timeout: float) -> bytes:
+    data, deadline = b"", time.monotonic() + timeout
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    while not data.endswith(b"\n"):
+        if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise EngineError(
+                f"The container was not made within {timeout:.0f} seconds; is the host overloaded?"
+            )
+        chunk = os.read(fd, 65536)
+        if not chunk:
+            break
+        data += chunk
+    return data
+
+
+def reopen_log(bundle: Path) -> None:
+    """Ask conmon to open its log file anew; nothing when conmon is gone."""
+    with contextlib.suppress(OSError):
+        fd = os.open(bundle / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"2 0 0\n")
+        finally:
+            os.close(fd)
+
+
+def run_runtime(
+    runtime: str, state: str, *words: str, timeout: float = 60.0
+) -> subprocess.CompletedProcess[str]:
+    """Run the OCI runtime itself (start, delete)."""
+    return subprocess.run(
+        [runtime, "--root", state, *words],
+        env=_ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )

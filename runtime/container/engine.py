@@ -1,0 +1,304 @@
+"""Containers by conmon and an OCI runtime (crun): the implementation of the port `Engine`.
+
+In: an `EngineConfig` and the port's calls.  Out: processes that outlive this one, and records on disk from which
+the next engine of the same home takes over.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGKILL
+
+import msgspec
+
+from runtime.container import conmon, exits, files, making, process, storage
+from runtime.container.layout import Layout
+from runtime.container.making import Parts, Request
+from runtime.container.namespace import MountNamespace
+from runtime.container.opening import open_parts, remove_leftovers
+from runtime.container.port import Bind, Created, EngineError, Observed, Usage, VolumeBind
+from runtime.container.storage import Record
+from runtime.model import ContainerSpec, ExitInfo, ImageRef
+from runtime.network import rules
+
+_REMOVERS = 4
+_INTERFACES_GONE = 10.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """`home`: this agent's data directory. `tag`: short, unique per platform on this machine. `subnet`: an IPv4
+    network that no other platform or neighbour uses; each container gets one address. `blocked`: addresses and
+    networks that tenants must not reach, besides the host's own and the metadata service. `user_namespaces`: None
+    lets the kernel decide (idmapped squashfs needs Linux 6.2)."""
+
+    home: Path
+    tag: str
+    subnet: str
+    runtime: str = "crun"
+    pool_size: int = 4
+    blocked: tuple[str, ...] = ()
+    ca_bundle: Path | None = None
+    user_namespaces: bool | None = None
+
+
+class CrunEngine:
+    """See `runtime.container.port.Engine`; docstrings there are the contract."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self._layout = Layout(config.home.absolute(), config.tag)
+        self._mounts = MountNamespace(self._layout.home / "ns", self._layout.run)
+        self._opened: Parts | None = None
+        self._records: dict[str, Record] = {}
+        self._lock = threading.Lock()
+        self._locks: dict[str, tuple[threading.RLock, int]] = {}
+
+    def open(self) -> None:
+        if self._opened is not None:
+            return
+        try:
+            parts, records = open_parts(self._config, self._layout, self._mounts)
+        except BaseException:
+            self._mounts.close(remove=False)
+            raise
+        self._opened = parts
+        self._records = {record.id: record for record in records}
+        self._mounts.call(remove_leftovers, parts, records)
+        for record in records:
+            self._settle(record.id)
+
+    def close(self, *, remove: bool) -> None:
+        if self._opened is None:
+            return
+        parts = self._opened
+        if remove:
+            with ThreadPoolExecutor(_REMOVERS) as workers:
+                tuple(workers.map(self.delete, tuple(self._records)))
+        parts.pool.close()
+        if remove:
+            parts.firewall.run(rules.render_removal(parts.names))
+            self._mounts.call(parts.images.unmount_all)
+            making.kill_group(parts.cgroups, self._layout.cgroup)
+        parts.firewall.close()
+        parts.namespaces.close()
+        self._mounts.close(remove=remove)
+        if remove:
+            parts.pool.wait_gone(_INTERFACES_GONE)
+        self._opened = None
+        self._records = {}
+
+    def missing_images(self, refs: tuple[ImageRef, ...]) -> tuple[ImageRef, ...]:
+        return self._parts.images.missing(refs)
+
+    def add_image(self, ref: ImageRef, file: Path) -> None:
+        self._parts.images.add(ref, file)
+
+    def image_file(self, ref: ImageRef) -> Path:
+        path = self._parts.images.path(ref)
+        if not path.exists():
+            raise EngineError(f"Image {ref.digest} is not on this host.")
+        return path
+
+    def images(self) -> tuple[ImageRef, ...]:
+        """Return every image on this host."""
+        return self._parts.images.list()
+
+    def remove_image(self, ref: ImageRef) -> None:
+        """Delete an image. Containers that run from it are not disturbed."""
+        self._mounts.call(self._parts.images.remove, ref)
+
+    def remove_volumes(self, owner: str) -> None:
+        """Delete the volumes of an app that is gone."""
+        self._parts.volumes.remove_owner(self._parts.owners.range_start(owner))
+
+    def create(
+        self,
+        spec: ContainerSpec,
+        *,
+        binds: tuple[Bind, ...] = (),
+        scratch_bytes: int = 0,
+        volumes: tuple[VolumeBind, ...] = (),
+    ) -> Created:
+        request = Request(spec, binds, scratch_bytes, volumes)
+        making.check_request(request)
+        with self._locked(storage.check_id(spec.id)):
+            record = self._records.get(spec.id)
+            if record is None:
+                record = self._mounts.call(making.make, self._parts, request)
+                self._records[spec.id] = record
+        return Created(id=record.id, pid=record.pid, address=record.address)
+
+    def start(self, container: str) -> None:
+        with self._locked(container):
+            record = self._existing(container)
+            if record.started_at is not None or record.exit is not None:
+                return
+            failure = self._mounts.call(self._run_start, container)
+            if failure:
+                process.send(record.pid, record.pid_started, SIGKILL)
+                self._update(record, exit=exits.not_started(failure, time.time()))
+                raise EngineError(f"The container could not be started: {failure}")
+            self._update(record, started_at=time.time())
+
+    def kill(self, container: str, signal: int) -> None:
+        with self._locked(container):
+            record = self._records.get(container)
+            if record is None or record.exit is not None:
+                return
+            # Before start there is only the runtime's own process, which ignores anything milder.
+            number = signal if record.started_at is not None else SIGKILL
+            if record.boot_id == self._parts.boot_id:
+                process.send(record.pid, record.pid_started, number)
+
+    def wait(self, container: str, timeout: float) -> ExitInfo | None:
+        record = self._existing(container)
+        if record.exit is not None:
+            return record.exit
+        if record.boot_id == self._parts.boot_id and not process.wait_gone(
+            record.conmon_pid, record.conmon_started, timeout
+        ):
+            return None
+        return self._settle(container)
+
+    def delete(self, container: str) -> None:
+        with self._locked(container):
+            record = self._records.get(container)
+            if record is not None:
+                self._mounts.call(self._remove, record)
+                del self._records[container]
+
+    def list(self) -> tuple[Observed, ...]:
+        return tuple(self._observe(container) for container in tuple(self._records))
+
+    def log_path(self, container: str) -> Path:
+        return self._layout.log(storage.check_id(container))
+
+    def reopen_log(self, container: str) -> None:
+        conmon.reopen_log(self._layout.bundle(storage.check_id(container)))
+
+    def read_file(self, container: str, path: str, limit: int) -> bytes:
+        record = self._existing(container)
+        root, inner = files.locate(str(self._layout.work(container) / "rootfs"), record.paths, path)
+        return self._mounts.call(files.read, root, inner, limit)
+
+    def export(self, container: str, directory: str, target: Path) -> ImageRef:
+        if self.wait(container, 0) is None:
+            raise EngineError(f"Container {container} still runs; it can be packed when it has ended.")
+        return self._mounts.call(self._export, container, directory, target)
+
+    def usage(self, container: str) -> Usage | None:
+        record = self._records.get(container)
+        if record is None:
+            return None
+        return self._parts.cgroups.usage(self._layout.cgroup_of(container), record.memory_limit_bytes)
+
+    @property
+    def _parts(self) -> Parts:
+        if self._opened is None:
+            raise EngineError("The engine is not open.")
+        return self._opened
+
+    @contextmanager
+    def _locked(self, container: str) -> Iterator[None]:
+        """One change of a container at a time; the lock lives while somebody wants it."""
+        with self._lock:
+            lock, users = self._locks.get(container, (threading.RLock(), 0))
+            self._locks[container] = (lock, users + 1)
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                lock, users = self._locks[container]
+                if users > 1:
+                    self._locks[container] = (lock, users - 1)
+                else:
+                    del self._locks[container]
+
+    def _existing(self, container: str) -> Record:
+        try:
+            return self._records[container]
+        except KeyError as error:
+            raise EngineError(f"Container {container} does not exist on this host.") from error
+
+    def _update(self, record: Record, **changes: object) -> Record:
+        changed = msgspec.structs.replace(record, **changes)
+        storage.save(self._layout.bundle(record.id), changed)
+        self._records[record.id] = changed
+        return changed
+
+    def _observe(self, container: str) -> Observed:
+        with suppress(EngineError):
+            self.wait(container, 0)
+        record = self._records.get(container)
+        if record is None:  # deleted meanwhile
+            return Observed(id=container, owner="", name="", running=False)
+        running = record.exit is None
+        return Observed(
+            id=record.id,
+            owner=record.owner,
+            name=record.name,
+            running=running,
+            pid=record.pid if running else 0,
+            address=record.address,
+            exit=record.exit,
+            started_at=record.started_at,
+        )
+
+    def _settle(self, container: str) -> ExitInfo | None:
+        """Record how a container ended, once its supervisor is gone; None while it is there."""
+        with self._locked(container):
+            record = self._existing(container)
+            if record.exit is not None:
+                return record.exit
+            same_boot = record.boot_id == self._parts.boot_id
+            if same_boot and not process.wait_gone(record.conmon_pid, record.conmon_started, 0):
+                return None
+            process.reap(record.conmon_pid)
+            return self._update(record, exit=self._read_exit(record, same_boot)).exit
+
+    def _read_exit(self, record: Record, same_boot: bool) -> ExitInfo:
+        file = self._layout.exits / record.id
+        try:
+            code, at = int(file.read_text()), file.stat().st_mtime
+        except (OSError, ValueError):
+            if same_boot:
+                process.send(record.pid, record.pid_started, SIGKILL)
+            return exits.lost(time.time())
+        kills = self._parts.cgroups.oom_kills(self._layout.cgroup_of(record.id))
+        return exits.classify(code, kills, record.memory_limit_bytes, at)
+
+    def _run_start(self, container: str) -> str:
+        """Run `start` of the runtime; return why it failed, '' when it runs (perhaps since before a crash)."""
+        state, runtime = str(self._layout.state), self._parts.runtime
+        done = conmon.run_runtime(runtime, state, "start", container)
+        if done.returncode == 0:
+            return ""
+        if '"status": "running"' in conmon.run_runtime(runtime, state, "state", container).stdout:
+            return ""
+        return " ".join(done.stderr.split()) or f"{runtime} start ended with {done.returncode}"
+
+    def _remove(self, record: Record) -> None:
+        parts = self._parts
+        making.unmake(parts, record.id, record)
+        if record.slot >= 0:
+            slot = parts.pool.slot(record.slot, record.address)
+            making.leave_network(parts, making.member_of(parts, record), slot)
+        for key in record.volumes:
+            parts.volumes.release(key)
+
+    def _export(self, container: str, directory: str, target: Path) -> ImageRef:
+        stage = self._layout.run / "export" / container
+        root = self._layout.work(container) / "rootfs"
+        try:
+            files.pack(root, directory, stage, target)
+        finally:
+            files.remove_stage(stage)
+        return self._parts.images.keep(target)

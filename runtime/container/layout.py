@@ -1,0 +1,75 @@
+"""Where everything of one platform is on a host.
+
+In: the agent's data directory and the platform's tag.  Out: paths; nothing is touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """`home` is on disk. `run` is a tmpfs in the private mount namespace, world-traversable on its way from /,
+    because a container's root, a stranger to the host, must reach its file systems."""
+
+    home: Path
+    tag: str
+
+    @property
+    def run(self) -> Path:
+        return Path(f"/run/paas-{self.tag}")
+
+    @property
+    def cgroup(self) -> str:
+        return f"/paas-{self.tag}"
+
+    @property
+    def bundles(self) -> Path:
+        return self.home / "c"
+
+    @property
+    def state(self) -> Path:
+        return self.home / "oci"
+
+    @property
+    def exits(self) -> Path:
+        return self.home / "exits"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def scratch(self) -> Path:
+        return self.home / "scratch"
+
+    @property
+    def works(self) -> Path:
+        return self.run / "c"
+
+    def bundle(self, container: str) -> Path:
+        return self.bundles / container
+
+    def work(self, container: str) -> Path:
+        return self.works / container
+
+    def log(self, container: str) -> Path:
+        return self.logs / f"{container}.log"
+
+    def cgroup_of(self, container: str) -> str:
+        return f"{self.cgroup}/{container}"
+
+    def directories(self) -> tuple[Path, ...]:
+        """Return the directories on disk that must exist."""
+        home = self.home
+        return (
+            self.bundles,
+            self.state,
+            self.exits,
+            self.logs,
+            self.scratch,
+            home / "images",
+            home / "volumes",
+        )

@@ -1,0 +1,276 @@
+"""Making and unmaking one container, from its spec to a process that waits for `start`.
+
+In: a `ContainerSpec` with binds and volumes.  Out: a `Record`; on any failure nothing is left.
+Everything here runs inside the private mount namespace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import shutil
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from runtime.container import bundle, conmon, host, process, rootfs, seccomp
+from runtime.container.cgroup import CgroupV1, CgroupV2
+from runtime.container.layout import Layout
+from runtime.container.owners import APP_UID, FIRST, WIDTH, Owners, UserNamespaces
+from runtime.container.port import Bind, EngineError, VolumeBind
+from runtime.container.storage import Record, save
+from runtime.images import hoststack
+from runtime.images.store import Images
+from runtime.model import ContainerSpec, NetworkMode
+from runtime.network import resolver, rules
+from runtime.network.nftables import Nftables
+from runtime.network.pool import Pool, Slot
+from runtime.volumes.volumes import Volumes
+
+_CONMON_GRACE = 10.0
+_SMALLEST_LAYER = 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `Engine.create` was asked for."""
+
+    spec: ContainerSpec
+    binds: tuple[Bind, ...]
+    scratch_bytes: int
+    volumes: tuple[VolumeBind, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The engine's parts, as one value. `isolated`: containers get a user namespace of their own."""
+
+    layout: Layout
+    runtime: str
+    cgroups: CgroupV1 | CgroupV2
+    owners: Owners
+    namespaces: UserNamespaces
+    images: Images
+    volumes: Volumes
+    pool: Pool
+    firewall: Nftables
+    names: rules.Names
+    isolated: bool
+    ca_bundle: Path | None
+    nameservers: tuple[str, ...]
+    boot_id: str = field(default_factory=process.boot_id)
+
+
+def check_request(request: Request) -> None:
+    """Raise EngineError for a spec that no container can be made of."""
+    spec = request.spec
+    if not spec.argv or not spec.argv[0]:
+        raise EngineError(f"Container {spec.id} has no command to run.")
+    if not spec.rootfs.layers and not spec.rootfs.host:
+        raise EngineError(f"Container {spec.id} has no root file system: give it layers or the host stack.")
+    for target in (*(b.target for b in request.binds), *(v.target for v in request.volumes), spec.cwd):
+        if not target.startswith("/") or ".." in target.split("/"):
+            raise EngineError(f"{target!r} is not an absolute path inside the container.")
+    for name, value in spec.env.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise EngineError(f"The config var {name!r} cannot be an environment variable.")
+    if any("\0" in word for word in spec.argv):
+        raise EngineError("A command must not hold NUL characters.")
+
+
+def make(parts: Parts, request: Request) -> Record:
+    """Make the container. Raises EngineError; then nothing of it is left but its log."""
+    container = request.spec.id
+    directory = parts.layout.bundle(container)
+    if directory.exists():
+        unmake(parts, container, None)
+    try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(unmake, parts, container, None)
+            directory.mkdir(mode=0o700)
+            record = _assemble(parts, request, _join_network(parts, request.spec, undo), undo)
+            undo.pop_all()
+            return record
+    except OSError as error:
+        raise EngineError(f"The container could not be made: {error}.") from error
+
+
+def unmake(parts: Parts, container: str, record: Record | None) -> None:
+    """Remove every trace of a container but its log. Nothing when it is gone."""
+    layout = parts.layout
+    directory = layout.bundle(container)
+    if record is None:
+        process.kill_supervisors(str(directory))
+    conmon.run_runtime(parts.runtime, str(layout.state), "delete", "--force", container)
+    if record is not None:
+        if not process.wait_gone(record.conmon_pid, record.conmon_started, _CONMON_GRACE):
+            process.send(record.conmon_pid, record.conmon_started, signal.SIGKILL)
+        process.reap(record.conmon_pid)
+    kill_group(parts.cgroups, layout.cgroup_of(container))
+    rootfs.dismantle(layout.work(container))
+    for name in (container, f"{container}.ext4"):
+        (layout.scratch / name).unlink(missing_ok=True)
+    (layout.exits / container).unlink(missing_ok=True)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def kill_group(cgroups: CgroupV1 | CgroupV2, path: str) -> None:
+    """Kill what the runtime may have left in a control group, and remove the group."""
+    for pid in cgroups.processes(path):
+        started = process.start_time(pid)
+        process.send(pid, started, signal.SIGKILL)
+        process.wait_gone(pid, started, _CONMON_GRACE)
+    cgroups.remove(path)
+
+
+def leave_network(parts: Parts, member: rules.Member, slot: Slot) -> None:
+    """Close the firewall for an address, then free it."""
+    with contextlib.suppress(EngineError):  # a rule that was never added
+        parts.firewall.run(rules.render_leave(parts.names, member))
+    parts.pool.release(slot)
+
+
+def member_of(parts: Parts, record: Record) -> rules.Member:
+    """Return the firewall's view of a container known from its record."""
+    slot = parts.pool.slot(record.slot, record.address)
+    owner = _owner_mark(parts, record.owner) if record.peers else 0
+    return rules.Member(interface=slot.interface, address=slot.address, owner=owner)
+
+
+def _join_network(parts: Parts, spec: ContainerSpec, undo: contextlib.ExitStack) -> Slot | None:
+    if spec.network is NetworkMode.NONE:
+        return None
+    slot = parts.pool.take()
+    owner = _owner_mark(parts, spec.owner) if spec.network is NetworkMode.APP else 0
+    member = rules.Member(interface=slot.interface, address=slot.address, owner=owner)
+    undo.callback(leave_network, parts, member, slot)
+    parts.firewall.run(rules.render_join(parts.names, member))
+    return slot
+
+
+def _owner_mark(parts: Parts, owner: str) -> int:
+    """Return the owner's number for the firewall: 1 and up, since 0 means nobody."""
+    return (parts.owners.range_start(owner) - FIRST) // WIDTH + 1
+
+
+def _assemble(parts: Parts, request: Request, slot: Slot | None, undo: contextlib.ExitStack) -> Record:
+    spec, layout = request.spec, parts.layout
+    start = parts.owners.range_start(spec.owner)
+    uid_start = start if parts.isolated else None
+    hostname = (spec.hostname or spec.name)[:63]
+    address = slot.address if slot else ""
+    files = {
+        "resolv.conf": resolver.render_resolv_conf(parts.nameservers),
+        "hosts": resolver.render_hosts(address, hostname),
+        "hostname": f"{hostname}\n",
+    }
+    root = _mount_root(parts, request, uid_start, files)
+    if slot is not None:
+        rootfs.mount_sysfs(root / "sys", slot.path)
+    opened = [_open_volume(parts, volume, start, uid_start, undo) for volume in request.volumes]
+    binds = _show_binds(parts, request, uid_start)
+    binds += [
+        bundle.Mounted(source=str(path), target=volume.target, writable=True)
+        for volume, (_, path) in zip(request.volumes, opened, strict=True)
+    ]
+    prepared = _prepare(parts, spec, root, slot, uid_start, tuple(binds), hostname)
+    _write_config(layout.bundle(spec.id) / "config.json", spec, prepared)
+    layout.log(spec.id).parent.mkdir(mode=0o700, exist_ok=True)
+    pid, conmon_pid = conmon.create(spec.id, parts.runtime, _places(layout, spec.id))
+    record = Record(
+        id=spec.id,
+        owner=spec.owner,
+        name=spec.name,
+        boot_id=parts.boot_id,
+        pid=pid,
+        pid_started=process.start_time(pid),
+        conmon_pid=conmon_pid,
+        conmon_started=process.start_time(conmon_pid),
+        memory_limit_bytes=spec.limits.memory_bytes,
+        slot=slot.number if slot else -1,
+        address=address,
+        peers=spec.network is NetworkMode.APP,
+        volumes=tuple(key for key, _ in opened),
+        paths=tuple((bind.target, bind.source) for bind in binds),
+    )
+    save(layout.bundle(spec.id), record)
+    return record
+
+
+def _places(layout: Layout, container: str) -> conmon.Places:
+    return conmon.Places(
+        bundle=str(layout.bundle(container)),
+        state=str(layout.state),
+        exits=str(layout.exits),
+        log=str(layout.log(container)),
+    )
+
+
+def _mount_root(parts: Parts, request: Request, uid_start: int | None, files: dict[str, str]) -> Path:
+    spec, layout = request.spec, parts.layout
+    lowers = tuple(parts.images.mount(ref) for ref in spec.rootfs.layers)
+    if spec.rootfs.host:
+        lowers = (*lowers, hoststack.make(layout.home / "stack"))
+    scratch, limits = request.scratch_bytes, spec.limits
+    writable = rootfs.Writable(
+        size=scratch or max(_SMALLEST_LAYER, limits.writable_bytes),
+        scratch=str(layout.scratch / f"{spec.id}.ext4") if scratch else "",
+        tmp=0 if scratch else limits.tmp_bytes,
+    )
+    usr = Path("/usr") if spec.rootfs.host else None
+    return rootfs.assemble(layout.work(spec.id), lowers, uid_start, writable, files, parts.namespaces, usr)
+
+
+def _open_volume(
+    parts: Parts, volume: VolumeBind, start: int, uid_start: int | None, undo: contextlib.ExitStack
+) -> tuple[str, Path]:
+    app_uid = (uid_start or 0) + APP_UID
+    key, path = parts.volumes.open(start, volume.name, volume.size_bytes, app_uid)
+    undo.callback(parts.volumes.release, key)
+    return key, path
+
+
+def _show_binds(parts: Parts, request: Request, uid_start: int | None) -> list[bundle.Mounted]:
+    wanted = list(request.binds)
+    if parts.ca_bundle is not None:
+        wanted.insert(0, Bind(source=str(parts.ca_bundle), target=bundle.CA_BUNDLE))
+    shown: list[bundle.Mounted] = []
+    for number, bind in enumerate(wanted):
+        source, target = Path(bind.source), parts.layout.work(request.spec.id) / f"b{number}"
+        if not source.exists():
+            raise EngineError(f"{source}, to be shown at {bind.target}, does not exist on this host.")
+        rootfs.show_bind(
+            source, target, writable=bind.writable, uid_start=uid_start, namespaces=parts.namespaces
+        )
+        shown.append(bundle.Mounted(source=str(target), target=bind.target, writable=bind.writable))
+    return shown
+
+
+def _prepare(
+    parts: Parts, spec: ContainerSpec, root: Path, slot: Slot | None, uid_start: int | None,
+    binds: tuple[bundle.Mounted, ...], hostname: str,
+) -> bundle.Prepared:  # fmt: skip
+    own_adjustment = int(Path("/proc/self/oom_score_adj").read_text())
+    return bundle.Prepared(
+        rootfs=str(root),
+        cgroup=parts.layout.cgroup_of(spec.id),
+        init=str(host.INIT),
+        uid_start=uid_start,
+        netns=slot.path if slot else "",
+        binds=binds,
+        nofile_ceiling=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+        oom_score_adj=max(300, own_adjustment),  # tenants go first; lowering needs CAP_SYS_RESOURCE
+        cgroup_version=parts.cgroups.version,
+        ca_bundle=parts.ca_bundle is not None,
+        seccomp_bpf=seccomp.compile_bpf() if Path(parts.runtime).name == "crun" else "",
+        hostname=hostname,
+    )
+
+
+def _write_config(file: Path, spec: ContainerSpec, prepared: bundle.Prepared) -> None:
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)  # it holds the config vars
+    with os.fdopen(fd, "wb") as stream:
+        stream.write(msgspec.json.encode(bundle.render(spec, prepared)))

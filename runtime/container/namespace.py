@@ -1,0 +1,160 @@
+"""The private mount namespace in which all mounts of one platform live, pinned on a file.
+
+In: functions to run there.  Out: their results; the host's own mount table never changes but for the pin.
+
+Why always, and not only where crun needs it (crun 1.8 refuses hybrid cgroups whose v2 side has controllers): one
+path on every host, and one umount removes every mount, namespace pin and loop device that a crash may have left.
+Only the threads of this module enter it: setns(2) works per thread once the thread no longer shares its cwd and
+root with the others (CLONE_FS), and a child process inherits the namespace of the thread that forks it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from runtime.container import syscalls
+from runtime.container.port import EngineError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_UNIFIED = Path("/sys/fs/cgroup/unified")
+
+
+class MountNamespace:
+    """`directory` holds the pin (on the host), `run` is a tmpfs that exists only inside."""
+
+    def __init__(self, directory: Path, run: Path, threads: int = 8) -> None:
+        self.run_directory = run
+        self._directory = directory
+        self._pin = directory / "mnt"
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+
+    def open(self) -> None:
+        """Enter the pinned namespace, or make and pin a new one."""
+        if self._pool is not None:
+            return
+        self.run_directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if not self._is_pinned():
+            self._make()
+        self._pool = ThreadPoolExecutor(self._threads, "mounts", initializer=self._enter)
+        self.call(os.getpid)
+
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `function` inside and return its result. Re-entrant: inside it just calls."""
+        if getattr(_inside, "namespace", None) is self:
+            return function(*args, **kwargs)
+        if self._pool is None:
+            raise EngineError("The engine is not open.")
+        return self._pool.submit(function, *args, **kwargs).result()
+
+    def close(self, *, remove: bool) -> None:
+        """Leave. With `remove` the namespace goes, and every mount in it with it."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+        if remove:
+            self._unpin()
+
+    def _is_pinned(self) -> bool:
+        """Only a namespace can be entered: try it in a thread, since there is no way back out."""
+        entered: list[bool] = []
+
+        def attempt() -> None:
+            with contextlib.suppress(OSError):
+                self._enter()
+                entered.append(True)
+
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join()
+        return bool(entered)
+
+    def _enter(self) -> None:
+        fd = os.open(self._pin, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            syscalls.unshare(syscalls.CLONE_FS)
+            syscalls.setns(fd, syscalls.CLONE_NEWNS)
+        finally:
+            os.close(fd)
+        _inside.namespace = self
+
+    def _make(self) -> None:
+        """A short-lived thread makes the namespace; this one pins it from outside, while the thread waits."""
+        self._unpin()
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The kernel pins a mount namespace only on a private mount: a copy of it inside would be a cycle.
+        syscalls.mount(str(self._directory), self._directory, "", syscalls.MS_BIND)
+        syscalls.mount("", self._directory, "", syscalls.MS_PRIVATE)
+        self._pin.touch(mode=0o600)
+        maker = _Maker(self.run_directory)
+        maker.start()
+        try:
+            maker.wait_ready()
+            syscalls.mount(f"/proc/self/task/{maker.native_id}/ns/mnt", self._pin, "", syscalls.MS_BIND)
+        finally:
+            maker.finish()
+
+    def _unpin(self) -> None:
+        for path in (self._pin, self._directory):
+            with contextlib.suppress(OSError):
+                while True:
+                    syscalls.umount(path)
+        self._pin.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._directory.rmdir()
+            self.run_directory.rmdir()
+
+
+class _Maker(threading.Thread):
+    """A thread that unshares its mount namespace, furnishes it and waits until somebody has pinned it."""
+
+    def __init__(self, run: Path) -> None:
+        super().__init__(name="mount-namespace", daemon=True)
+        self._run = run
+        self._ready, self._done = threading.Event(), threading.Event()
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            syscalls.unshare(syscalls.CLONE_NEWNS)
+            _furnish(self._run)
+        except Exception as error:
+            self._error = error
+        self._ready.set()
+        self._done.wait(60)
+
+    def wait_ready(self) -> None:
+        self._ready.wait(30)
+        if self._error is not None:
+            raise EngineError(
+                f"The private mount namespace could not be made: {self._error}."
+            ) from self._error
+
+    def finish(self) -> None:
+        self._done.set()
+        self.join()
+
+
+def _furnish(run: Path) -> None:
+    # Slave, not private: what the host unmounts later must not stay busy because of a copy in here.
+    syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_SLAVE)
+    if _is_hybrid_with_controllers():
+        syscalls.umount(_UNIFIED)
+    syscalls.mount("paas", run, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=0755,size=16m")
+    syscalls.mount("", run, "", syscalls.MS_PRIVATE)
+
+
+def _is_hybrid_with_controllers() -> bool:
+    with contextlib.suppress(OSError):
+        return bool((_UNIFIED / "cgroup.controllers").read_text().strip())
+    return False
+
+
+_inside = threading.local()

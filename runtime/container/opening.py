@@ -1,0 +1,151 @@
+"""Opening an engine: check the host, take over what an earlier process left, clear what it left half-made.
+
+In: the configuration.  Out: the engine's `Parts` and the records of living and ended containers.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime.container import conmon, files, host, making, process, rootfs, seccomp, syscalls
+from runtime.container.cgroup import detect
+from runtime.container.layout import Layout
+from runtime.container.making import Parts
+from runtime.container.namespace import MountNamespace
+from runtime.container.owners import Owners, UserNamespaces
+from runtime.container.port import EngineError
+from runtime.container.storage import Record, load
+from runtime.images import hoststack, squashfs
+from runtime.images.store import Images
+from runtime.network import resolver, rules
+from runtime.network.nftables import Nftables
+from runtime.network.pool import Pool, Slot
+from runtime.volumes import loop
+from runtime.volumes.volumes import Volumes
+
+if TYPE_CHECKING:
+    from runtime.container.engine import EngineConfig
+
+
+def open_parts(
+    config: EngineConfig, layout: Layout, mounts: MountNamespace
+) -> tuple[Parts, tuple[Record, ...]]:
+    """Prepare the host. Raises EngineError naming what it lacks."""
+    runtime = host.check(config.runtime)
+    _check_config(config)
+    cgroups = detect()
+    syscalls.set_child_subreaper()
+    layout.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for directory in layout.directories():
+        directory.mkdir(mode=0o700, exist_ok=True)
+    mounts.open()
+    names = rules.names_of(config.tag)
+    namespaces = UserNamespaces()
+    run = layout.run
+
+    def make_slot(make: object) -> Slot:
+        return mounts.call(make)  # type: ignore[arg-type]
+
+    parts = Parts(
+        layout=layout,
+        runtime=runtime,
+        cgroups=cgroups,
+        owners=Owners(layout.home / "owners.json"),
+        namespaces=namespaces,
+        images=Images(layout.home / "images", run / "img"),
+        volumes=Volumes(layout.home / "volumes", run / "vol"),
+        pool=Pool(config.subnet, names.veth, run / "net", config.pool_size, make_slot),
+        firewall=Nftables(),
+        names=names,
+        isolated=_decide_isolation(config, layout, mounts, namespaces),
+        ca_bundle=config.ca_bundle,
+        nameservers=resolver.nameservers(),
+    )
+    seccomp.compile_bpf()
+    records = _load_records(layout)
+    _open_network(parts, config, records, mounts)
+    return parts, records
+
+
+def remove_leftovers(parts: Parts, records: tuple[Record, ...]) -> None:
+    """Remove what belongs to no record: half-made containers, mounts, control groups, files. Runs in the namespace."""
+    layout, known = parts.layout, {record.id for record in records}
+    parts.volumes.adopt(key for record in records for key in record.volumes)
+    for container in _names(layout.bundles, layout.works) - known:
+        making.unmake(parts, container, None)
+    for container in _names(layout.state) - known:
+        conmon.run_runtime(parts.runtime, str(layout.state), "delete", "--force", container)
+    for container in set(parts.cgroups.children(layout.cgroup)) - known:
+        making.kill_group(parts.cgroups, layout.cgroup_of(container))
+    for name in _names(layout.exits) - known:
+        (layout.exits / name).unlink(missing_ok=True)
+    for file in layout.scratch.iterdir():
+        file.unlink()
+    for stage in (layout.run / "export").glob("*"):
+        files.remove_stage(stage)
+    if not records:
+        hoststack.remove_others(layout.home / "stack")
+
+
+def _check_config(config: EngineConfig) -> None:
+    if config.ca_bundle is not None and not config.ca_bundle.is_file():
+        raise EngineError(f"The CA bundle {config.ca_bundle} does not exist: apt install ca-certificates.")
+    try:
+        rules.normalize((config.subnet, *config.blocked))
+    except ValueError as error:
+        raise EngineError(f"An address in the agent's settings is malformed: {error}.") from error
+
+
+def _load_records(layout: Layout) -> tuple[Record, ...]:
+    loaded = (load(bundle) for bundle in sorted(layout.bundles.iterdir()))
+    return tuple(record for record in loaded if record is not None)
+
+
+def _open_network(
+    parts: Parts, config: EngineConfig, records: tuple[Record, ...], mounts: MountNamespace
+) -> None:
+    networked = [record for record in records if record.slot >= 0 and record.boot_id == parts.boot_id]
+    members = tuple(making.member_of(parts, record) for record in networked)
+    table = rules.render_table(parts.names, config.subnet, config.blocked, parts.nameservers, members)
+    parts.firewall.run(table)
+    taken = tuple((record.slot, record.address) for record in networked)
+    mounts.call(parts.pool.open, taken)
+
+
+def _names(*directories: Path) -> set[str]:
+    return {entry.name for directory in directories if directory.is_dir() for entry in directory.iterdir()}
+
+
+def _decide_isolation(
+    config: EngineConfig, layout: Layout, mounts: MountNamespace, namespaces: UserNamespaces
+) -> bool:
+    """Tell whether containers get user namespaces: as configured, else when this kernel can idmap a squashfs."""
+    if config.user_namespaces is not None:
+        return config.user_namespaces
+    image = _probe_image(layout)
+    place = layout.run / f"probe-{process.boot_id()[:8]}"
+
+    def probe() -> bool:
+        mounted = place / "image"
+        mounted.mkdir(parents=True)
+        try:
+            loop.mount_file(image, mounted, "squashfs", readonly=True)
+            return rootfs.probe_idmapping(mounted, place / "shifted", namespaces)
+        except OSError as error:
+            raise EngineError(f"This kernel cannot mount squashfs images: {error}.") from error
+        finally:
+            rootfs.dismantle(place)
+
+    return mounts.call(probe)
+
+
+def _probe_image(layout: Layout) -> Path:
+    image = layout.home / "probe.squashfs"
+    if not image.exists():
+        source = layout.home / "probe"
+        source.mkdir(exist_ok=True)
+        squashfs.pack(source, image)
+        shutil.rmtree(source)
+    return image

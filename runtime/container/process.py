@@ -1,0 +1,97 @@
+"""Processes by identity (pid and start time), so that a reused pid is never signalled.
+
+In: pids.  Out: start times, descriptors to wait on, signals sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+from pathlib import Path
+
+_SUPERVISORS = (b"conmon", b"crun", b"runc")
+
+
+def boot_id() -> str:
+    """Return the id of this boot: pids of another boot mean nothing."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def parse_start_time(stat: str) -> int:
+    """Return field 22 of /proc/PID/stat, in clock ticks since boot; the command in field 2 may hold anything."""
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def start_time(pid: int) -> int:
+    """Return when `pid` started, 0 when there is no such process."""
+    try:
+        return parse_start_time(Path(f"/proc/{pid}/stat").read_text())
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def open_process(pid: int, started: int) -> int | None:
+    """Return a pidfd of the process that was started then, or None when it is gone."""
+    if pid <= 0 or started <= 0:
+        return None
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return None
+    if start_time(pid) == started:
+        return fd
+    os.close(fd)
+    return None
+
+
+def wait_gone(pid: int, started: int, timeout: float) -> bool:
+    """Wait until the process has ended, at most `timeout` seconds; True when it has."""
+    fd = open_process(pid, started)
+    if fd is None:
+        return True
+    try:
+        poller = select.poll()
+        poller.register(fd, select.POLLIN)
+        return bool(poller.poll(max(0.0, timeout) * 1000))
+    finally:
+        os.close(fd)
+
+
+def send(pid: int, started: int, number: int) -> bool:
+    """Signal the process; False when it is gone."""
+    fd = open_process(pid, started)
+    if fd is None:
+        return False
+    try:
+        signal.pidfd_send_signal(fd, number)
+        return True
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def kill_supervisors(bundle: str) -> None:
+    """Kill the conmon and runtime processes of a bundle that has no record, and wait until they are gone."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            pid, started = int(entry.name), start_time(int(entry.name))
+            with contextlib.suppress(OSError):
+                if is_supervisor((entry / "cmdline").read_bytes(), bundle) and send(
+                    pid, started, signal.SIGKILL
+                ):
+                    wait_gone(pid, started, 10)
+
+
+def is_supervisor(command_line: bytes, bundle: str) -> bool:
+    """Tell whether this is a conmon or OCI runtime that was told to use the directory `bundle`."""
+    program, *words = command_line.split(b"\0")
+    return program.rpartition(b"/")[2] in _SUPERVISORS and bundle.encode() in words
+
+
+def reap(pid: int) -> None:
+    """Collect an ended child, so that no zombie stays; nothing when it is not ours."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

@@ -1,0 +1,69 @@
+"""What the engine remembers of a container across its own restarts.
+
+In: `Record` values.  Out: the same values, read back from `BUNDLE/record.json`, written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from runtime.container.port import EngineError
+from runtime.model import ExitInfo, Struct, decode, encode
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
+
+
+class Record(Struct):
+    """A container that was made. Process start times (clock ticks since boot) tell a reused pid from the real one."""
+
+    id: str
+    owner: str
+    name: str
+    boot_id: str
+    pid: int
+    pid_started: int
+    conmon_pid: int
+    conmon_started: int
+    memory_limit_bytes: int
+    slot: int = -1
+    address: str = ""
+    peers: bool = False
+    volumes: tuple[str, ...] = ()
+    paths: tuple[tuple[str, str], ...] = ()
+    started_at: float | None = None
+    exit: ExitInfo | None = None
+
+
+def check_id(container: str) -> str:
+    """Return `container` if it may name files, cgroups and processes; raises EngineError otherwise."""
+    if not _ID.match(container):
+        raise EngineError(f"The container id {container!r} must be 1-63 letters, digits, '.', '_' or '-'.")
+    return container
+
+
+def write_atomically(file: Path, data: bytes, mode: int = 0o600) -> None:
+    """Replace `file` in one step; a crash leaves the old or the new content, never a part."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    with os.fdopen(fd, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fdatasync(fd)
+    draft.replace(file)
+
+
+def save(bundle: Path, record: Record) -> None:
+    """Write the record. Not synced to disk: after a power cut the process it speaks of is gone anyway."""
+    draft = bundle / ".record.json"
+    draft.write_bytes(encode(record))
+    draft.replace(bundle / "record.json")
+
+
+def load(bundle: Path) -> Record | None:
+    """Read the record of a bundle; None when it was never finished."""
+    try:
+        return decode((bundle / "record.json").read_bytes(), Record)
+    except (FileNotFoundError, ValueError):
+        return None

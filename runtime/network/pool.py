@@ -1,0 +1,232 @@
+"""Ready network namespaces: made ahead in the background, taken by a container at once.
+
+In: a subnet.  Out: `Slot`s, each a pinned namespace with one address, connected to the host by a veth pair.
+Host side 169.254.1.1, the same for all; no bridge, so that every packet passes the firewall. Names count upwards,
+because the kernel frees a veth's name some time after its namespace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from runtime.container import syscalls
+from runtime.container.port import EngineError
+from runtime.model import Struct
+from runtime.network.rtnetlink import Netlink
+
+GATEWAY = "169.254.1.1"
+_IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+_NAME_ATTEMPTS = 1000
+
+
+class Slot(Struct):
+    """A ready namespace. `interface` is the host's end of its veth pair."""
+
+    number: int
+    address: str
+    interface: str
+    path: str
+
+
+def next_address(subnet: ipaddress.IPv4Network, last: int, used: Collection[str]) -> tuple[int, str]:
+    """Return the next free host offset and address after `last`, round and round, so that none is reused soon.
+
+    Raises EngineError when all are used. The subnet's first and last address stay free.
+    """
+    size = subnet.num_addresses - 2
+    for step in range(1, size + 1):
+        offset = (last + step - 1) % size + 1
+        address = str(subnet[offset])
+        if address not in used:
+            return offset, address
+    raise EngineError(f"Every address of {subnet} is in use; stop containers or configure a larger subnet.")
+
+
+def encode_name(number: int) -> str:
+    """Write a number in base 36, to fit the 15 characters of an interface name."""
+    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+    text = ""
+    while True:
+        number, rest = divmod(number, 36)
+        text = digits[rest] + text
+        if not number:
+            return text
+
+
+class Pool:
+    """Slots of one platform. `run` runs a function in the private mount namespace, where `directory` is."""
+
+    def __init__(
+        self, subnet: str, veth: str, directory: Path, size: int, run: Callable[[Callable[[], Slot]], Slot]
+    ) -> None:
+        self._subnet = ipaddress.IPv4Network(subnet)
+        self._veth, self._directory, self._size, self._run = veth, directory, size, run
+        self._ready: queue.SimpleQueue[Slot] = queue.SimpleQueue()
+        self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._used: set[str] = set()
+        self._last = self._number = 0
+        self._mtu = 1500
+        self._thread: threading.Thread | None = None
+
+    def open(self, taken: tuple[tuple[int, str], ...]) -> None:
+        """Adopt the slots (number, address) of living containers, drop all others, and start filling."""
+        self._directory.mkdir(mode=0o755, exist_ok=True)
+        self._used = {address for _, address in taken}
+        kept = {number for number, _ in taken}
+        for path in self._directory.iterdir():
+            if int(path.name) not in kept:
+                _unpin(path)
+        self._number = max(kept, default=0)
+        self._last = max((self._offset(address) for _, address in taken), default=0)
+        self._mtu = outgoing_mtu()
+        _IP_FORWARD.write_text("1\n")
+        self._thread = threading.Thread(target=self._fill, name="network-pool", daemon=True)
+        self._thread.start()
+        for _ in range(self._size):
+            self._wanted.put(True)
+
+    def close(self) -> None:
+        """Stop filling and drop the slots that nobody took."""
+        if self._thread is not None:
+            self._wanted.put(False)
+            self._thread.join()
+            self._thread = None
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._run_release(self._ready.get_nowait())
+
+    def take(self) -> Slot:
+        """Return a ready slot, or make one when the pool is empty."""
+        try:
+            slot = self._ready.get_nowait()
+        except queue.Empty:
+            return self._run(self._make)
+        self._wanted.put(True)
+        return slot
+
+    def slot(self, number: int, address: str) -> Slot:
+        """Return the slot of a container known from its record."""
+        return Slot(
+            number=number,
+            address=address,
+            interface=self._interface(number),
+            path=str(self._directory / str(number)),
+        )
+
+    def release(self, slot: Slot) -> None:
+        """Drop a slot: unmounting its namespace also deletes the veth pair. Runs in the mount namespace."""
+        _unpin(Path(slot.path))
+        with self._lock:
+            self._used.discard(slot.address)
+
+    def wait_gone(self, timeout: float) -> bool:
+        """Wait until the kernel has freed every interface of ours, which it does some time after `release`."""
+        deadline, pause = time.monotonic() + timeout, 0.005
+        while any(name.startswith(self._veth) for _, name in socket.if_nameindex()):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(pause)
+            pause = min(pause * 2, 0.1)
+        return True
+
+    def _run_release(self, slot: Slot) -> None:
+        def release() -> Slot:
+            self.release(slot)
+            return slot
+
+        self._run(release)
+
+    def _fill(self) -> None:
+        while self._wanted.get():
+            # A failure here shows, in words, when the next container takes from the empty pool.
+            with contextlib.suppress(EngineError, OSError):
+                self._ready.put(self._run(self._make))
+
+    def _make(self) -> Slot:
+        for _ in range(_NAME_ATTEMPTS):
+            slot = self._reserve()
+            try:
+                self._connect(slot)
+                return slot
+            except OSError as error:
+                self.release(slot)
+                if error.errno != errno.EEXIST:
+                    raise EngineError(f"A container network could not be made: {error}.") from error
+        raise EngineError("No free interface name was found for a container network.")
+
+    def _reserve(self) -> Slot:
+        with self._lock:
+            self._number += 1
+            self._last, address = next_address(self._subnet, self._last, self._used)
+            self._used.add(address)
+            return self.slot(self._number, address)
+
+    def _connect(self, slot: Slot) -> None:
+        host = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            syscalls.unshare(syscalls.CLONE_NEWNET)
+            try:
+                _pin(Path(slot.path))
+                self._furnish(slot, host)
+            finally:
+                syscalls.setns(host, syscalls.CLONE_NEWNET)
+        finally:
+            os.close(host)
+        index = socket.if_nametoindex(slot.interface)
+        with Netlink() as netlink:
+            netlink.add_address(index, GATEWAY)  # first, or a failed neighbour entry delays the first packets
+            netlink.set_up(index)
+            netlink.add_route(index, slot.address)
+
+    def _furnish(self, slot: Slot, host: int) -> None:
+        """Inside the new namespace: addresses, routes and the settings an unprivileged app cannot make itself."""
+        sysctl = Path("/proc/sys/net")
+        (sysctl / "ipv4/ip_unprivileged_port_start").write_text("0\n")
+        (sysctl / "ipv4/ping_group_range").write_text("0 2147483647\n")
+        if (sysctl / "ipv6/conf/default/disable_ipv6").exists():
+            (sysctl / "ipv6/conf/default/disable_ipv6").write_text("1\n")
+        with Netlink() as netlink:
+            netlink.set_up(socket.if_nametoindex("lo"))
+            netlink.add_veth("eth0", slot.interface, host, self._mtu)
+            index = socket.if_nametoindex("eth0")
+            netlink.add_address(index, slot.address)
+            netlink.set_up(index)
+            netlink.add_route(index, GATEWAY)
+            netlink.add_route(index, None, GATEWAY)
+
+    def _interface(self, number: int) -> str:
+        return f"{self._veth}{encode_name(number)}"
+
+    def _offset(self, address: str) -> int:
+        return int(ipaddress.IPv4Address(address)) - int(self._subnet.network_address)
+
+
+def outgoing_mtu(routes: Path = Path("/proc/net/route"), devices: Path = Path("/sys/class/net")) -> int:
+    """Return the MTU of the interface with the default route, so that packets need no fragmenting; else 1500."""
+    for line in routes.read_text().splitlines()[1:]:
+        fields = line.split()
+        if len(fields) > 7 and fields[1] == fields[7] == "00000000":
+            with contextlib.suppress(OSError, ValueError):
+                return int((devices / fields[0] / "mtu").read_text())
+    return 1500
+
+
+def _pin(path: Path) -> None:
+    path.touch(mode=0o600)
+    syscalls.mount("/proc/thread-self/ns/net", path, "", syscalls.MS_BIND)
+
+
+def _unpin(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        syscalls.umount(path)
+    path.unlink(missing_ok=True)
