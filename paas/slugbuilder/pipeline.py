@@ -1,0 +1,172 @@
+"""One build, from the source tar to a compiled tree.
+
+In: where the source is and where the app goes.  Out: an exit code (0, 1), lines on the output, `result.json`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .buildpacks import BUILDPACKS, detect
+from .environment import build_environment
+from .errors import BuildError
+from .launcher import write_launcher
+from .output import Output
+from .procfile import parse_procfile
+from .result import Failure, Result, UsedBuildpack, write_result
+from .slugignore import parse_slugignore, remove_ignored
+from .source import unpack_source
+from .tree_cache import make_room
+from .workspace import Compiled, Stack, Workspace
+
+SLUG_LIMIT = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class Request:
+    """Where a build reads and writes. `cache` may be missing or read-only: then nothing is kept."""
+
+    source: Path
+    app: Path
+    cache: Path
+    scratch: Path
+    result: Path
+    stack: Stack
+    slug_limit: int = SLUG_LIMIT
+
+
+def build(request: Request, environ: Mapping[str, str], output: Output) -> int:
+    """Run the whole build. Every outcome, failures too, ends in `result.json`."""
+    started = time.monotonic()
+    work = prepare(request, environ, output)
+    try:
+        result = compile_source(request, work)
+    except BuildError as error:
+        output.error(error.message, error.details, error.hint)
+        failure = Failure(error.id, error.message, error.details, error.hint)
+        result = Result(
+            request.stack.name, warnings=tuple(output.warnings), timings=work.timings, error=failure
+        )
+    except OSError as error:
+        message = f"The build could not write or read its files: {error.strerror or error}."
+        hint = "The disk of a build is limited: remove large files from the repository or dependencies."
+        output.error(message, hint=hint if error.errno == 28 else "")
+        failure = Failure("build_io", message, hint=hint)
+        result = Result(
+            request.stack.name, warnings=tuple(output.warnings), timings=work.timings, error=failure
+        )
+    work.timings["total"] = round(time.monotonic() - started, 3)
+    write_result(request.result, result)
+    return 1 if result.error else 0
+
+
+def prepare(request: Request, environ: Mapping[str, str], output: Output) -> Workspace:
+    """Make the folders and decide what tools see. Leftovers of a killed build in the cache are removed."""
+    os.umask(0o022)
+    request.app.mkdir(parents=True, exist_ok=True)
+    cache = request.cache if request.cache.is_dir() and os.access(request.cache, os.W_OK) else None
+    if cache is not None and make_room(cache):
+        output.info("The build cache was nearly full and has been emptied")
+    home, temporary = request.scratch / "home", (cache or request.scratch) / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    for folder in (home, temporary):
+        folder.mkdir(parents=True, exist_ok=True)
+    env = build_environment(environ, home=home, temporary=temporary, stack=request.stack.name)
+    return Workspace(request.app, cache, request.scratch, env, request.stack, output)
+
+
+def compile_source(request: Request, work: Workspace) -> Result:
+    """The steps in order; the first BuildError ends them."""
+    with work.timed("unpack"):
+        unpacked = unpack_source(request.source, work.app)
+        drop_ignored(work)
+    declared = read_procfile(work)
+    buildpack = detect(work.app, BUILDPACKS)
+    with work.timed("compile"):
+        compiled = buildpack.compile(work)
+    processes = process_types(work, declared, compiled)
+    write_launcher(work.app, compiled.web_memory_mb)
+    with work.timed("settle"):
+        files, size = settle(work.app, unpacked.newest)
+    check_size(size, request.slug_limit)
+    work.output.step(f"Compiled: {files:,} files, {size / 1024**2:,.1f} MiB")
+    return Result(
+        stack=work.stack.name,
+        process_types=processes,
+        buildpacks=(UsedBuildpack(buildpack.name, compiled.version),),
+        python=compiled.python,
+        node=compiled.node,
+        launch=f"{work.app}/.paas/launch",
+        config_defaults=dict(compiled.env),
+        warnings=tuple(work.output.warnings),
+        files=files,
+        size=size,
+        timings=work.timings,
+    )
+
+
+def drop_ignored(work: Workspace) -> None:
+    file = work.app / ".slugignore"
+    if not file.is_file():
+        return
+    patterns, negated = parse_slugignore(file.read_text("utf-8", "replace"))
+    for line in negated:
+        work.output.warn(f".slugignore: {line!r} has no effect, negation is not supported.")
+    removed = remove_ignored(work.app, patterns)
+    work.output.step(f"Removed {removed} entries that .slugignore names")
+
+
+def read_procfile(work: Workspace) -> dict[str, str]:
+    """The declared process types. Read before anything is installed, so that a mistake is told at once."""
+    file = work.app / "Procfile"
+    if file.is_file():
+        return parse_procfile(file.read_bytes())
+    for entry in sorted(work.app.iterdir()):
+        if entry.is_file() and entry.name.lower() in ("procfile", "procfile.txt", "profile.txt"):
+            work.output.warn(f"{entry.name} is not read: the file must be named Procfile.")
+    return {}
+
+
+def process_types(work: Workspace, declared: Mapping[str, str], compiled: Compiled) -> dict[str, str]:
+    """Declared types; the buildpack's defaults for what they leave open."""
+    defaults = {name: command for name, command in compiled.processes.items() if name not in declared}
+    types = {**declared, **defaults}
+    if not types:
+        message = "There is nothing to run: the app has no Procfile and no default web process."
+        hint = "Add a Procfile with a line such as `web: COMMAND`, where COMMAND listens on $PORT."
+        raise BuildError(
+            "no_process_types", message, details=(compiled.no_web,) if compiled.no_web else (), hint=hint
+        )
+    work.output.step("Discovering process types")
+    if declared:
+        work.output.info(f"Procfile declares types     -> {', '.join(declared)}")
+    if defaults:
+        work.output.info(f"Default types of buildpack  -> {', '.join(defaults)}")
+        for name, command in defaults.items():
+            work.output.info(f"{name}: {command}")
+    return types
+
+
+def settle(app: Path, newest: int) -> tuple[int, int]:
+    """Give every entry the commit's time, so that equal sources make equal trees. Returns (files, bytes)."""
+    files = size = 0
+    for folder, names, entries in os.walk(app):
+        files += len(entries)
+        for name in (*names, *entries):
+            path = os.path.join(folder, name)  # noqa: PTH118  # tens of thousands of them
+            size += os.lstat(path).st_size
+            os.utime(path, (newest, newest), follow_symlinks=False)
+    os.utime(app, (newest, newest))
+    return files, size
+
+
+def check_size(size: int, limit: int) -> None:
+    if size > limit:
+        message = f"The compiled app has {size / 1024**2:,.0f} MiB; the limit is {limit / 1024**2:,.0f} MiB."
+        hint = "Remove large files and dependencies, or list what the app does not need in .slugignore."
+        raise BuildError("slug_too_large", message, hint=hint)
