@@ -6,6 +6,7 @@ In: settings.REDIS_URL.  Out: a client whose calls end within seconds when Redis
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import redis
 from django.conf import settings
@@ -14,8 +15,11 @@ RedisError = redis.RedisError
 
 
 @cache
-def client() -> redis.Redis:
-    """Return the client. Blocking reads pass their own timeout, which must stay under `socket_timeout`."""
+def client() -> Any:
+    """Return the client (Any: the types of the library mix its sync and async answers).
+
+    Blocking reads pass their own timeout, which must stay under `socket_timeout`.
+    """
     return redis.Redis.from_url(
         settings.REDIS_URL,
         socket_timeout=30,

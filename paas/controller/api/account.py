@@ -80,6 +80,11 @@ class Account(Resource):
         return render(AccountSerializer, user)
 
 
+@extend_schema(exclude=True)
+class Me(Account):
+    """The same under /users/~."""
+
+
 class RateLimits(Resource):
     readers = EVERYONE
     counted = False

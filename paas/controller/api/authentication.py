@@ -65,10 +65,17 @@ class LoginAuthentication(TokenAuthentication):
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "paas.controller.api.authentication.TokenAuthentication"
     name = "token"
-    match_subclasses = True
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         return {"type": "http", "scheme": "bearer"}
+
+
+class LoginScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "paas.controller.api.authentication.LoginAuthentication"
+    name = "password"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "basic", "description": "E-mail address and password."}
 
 
 def read_credentials(header: str) -> tuple[str, str]:

@@ -99,7 +99,9 @@ class Authorizations(Resource):
     readers = GLOBAL
     writers = GLOBAL
 
-    @extend_schema(operation_id="listAuthorizations", responses=AuthorizationSerializer(many=True))
+    @extend_schema(
+        operation_id="listAuthorizations", auth=[{"token": []}], responses=AuthorizationSerializer(many=True)
+    )
     def get(self, request: Request) -> Response:
         """List your tokens. Only the one in use shows its text."""
         rows = Token.objects.filter(user=actor(request)).select_related("user")
@@ -109,6 +111,7 @@ class Authorizations(Resource):
 
     @extend_schema(
         operation_id="createAuthorization",
+        auth=[{"token": []}, {"password": []}],
         request=NewAuthorizationSerializer,
         responses={201: AuthorizationSerializer},
     )

@@ -42,14 +42,24 @@ class SourceSerializer(serializers.Serializer[Any]):
 
 class Sources(Resource):
     @extend_schema(operation_id="createSource", request=None, responses={201: SourceSerializer})
-    def post(self, request: Request, app: str | None = None) -> Response:
+    def post(self, request: Request) -> Response:
         """Return URLs for uploading the source of a build."""
-        if app is not None:
-            app_of(request, app)
-        forget_old_uploads()
-        token = sign("source", {"id": str(uuid4()), "user": str(actor(request).id)})
-        url = f"{origin(request._request)}/source-blobs/{token}"
-        return Response({"source_blob": {"get_url": url, "put_url": url}}, status=201)
+        return render_source(request)
+
+
+class AppSources(Resource):
+    @extend_schema(operation_id="createAppSource", request=None, responses={201: SourceSerializer})
+    def post(self, request: Request, app: str) -> Response:
+        """Return URLs for uploading the source of a build of an app."""
+        app_of(request, app)
+        return render_source(request)
+
+
+def render_source(request: Request) -> Response:
+    forget_old_uploads()
+    token = sign("source", {"id": str(uuid4()), "user": str(actor(request).id)})
+    url = f"{origin(request._request)}/source-blobs/{token}"
+    return Response({"source_blob": {"get_url": url, "put_url": url}}, status=201)
 
 
 @plain_view("GET", "PUT")

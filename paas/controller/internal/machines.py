@@ -50,7 +50,7 @@ def _authorise(request: HttpRequest) -> None:
 
 def chunks(request: HttpRequest) -> Iterator[bytes]:
     """Yield the body as it arrives, also a chunked one, which Django's own reader would take for empty."""
-    stream = request.environ["wsgi.input"]
+    stream = request.META["wsgi.input"]
     while chunk := stream.read(CHUNK):
         yield chunk
 

@@ -48,7 +48,7 @@ def _complete(stack: Stack, home: Path) -> bool:
 def _make(configuration: Configuration, stack: Stack, say: Say) -> Stack:
     began = time.monotonic()
     say(f"Making the stack {stack.name}; this happens once …")
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=store(configuration.home)) as folder:
+    with tempfile.TemporaryDirectory(prefix="making-", dir=configuration.home / "run") as folder:
         images = make_stack(stack.name, Path(folder), say)
         stack.run_layers = [_keep(image, configuration.home) for image in images.run]
         stack.build_layers = [_keep(image, configuration.home) for image in images.build]
@@ -65,7 +65,7 @@ def ensure_builder(home: Path, say: Say) -> None:
     kept = json.loads(file.read_text()) if file.exists() else {}
     if kept.get("source") == source and (store(home) / kept["digest"].removeprefix("sha256:")).exists():
         return
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=store(home)) as folder:
+    with tempfile.TemporaryDirectory(prefix="making-", dir=home / "run") as folder:
         layer = _keep(build_builder_image(Path(folder)), home)
     write_private(file, json.dumps({**layer, "source": source}) + "\n")
     say("The builder image is ready.")

@@ -57,7 +57,7 @@ def outcome(build_id: UUID | str) -> Outcome | None:
         return None
     if build.status != Build.Status.SUCCEEDED:
         return Outcome(False, build.message or f"the build was {build.status}")
-    deployment = Deployment.objects.filter(release_id=build.release_id).first()
+    deployment = Deployment.objects.filter(release=build.release).first() if build.release else None
     if deployment is None or deployment.live_at or deployment.status == Deployment.Status.SUCCEEDED:
         return Outcome(True)
     if deployment.status == Deployment.Status.ACTIVE:

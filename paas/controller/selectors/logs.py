@@ -44,7 +44,7 @@ def recent(
     found: list[LogEntry] = []
     before = "+"
     while len(found) < lines:
-        batch = _read(lambda at=before: client().xrevrange(stream_key(app.id), max=at, count=SCAN))  # type: ignore[misc]
+        batch = _read(lambda at=before: client().xrevrange(stream_key(app.id), max=at, count=SCAN))
         if not batch:
             break
         found += [entry for entry in map(_entry, batch) if _matches(entry, source, dyno)]
@@ -62,7 +62,7 @@ def follow(
     while True:
         batches = _read(
             lambda at=position: client().xread({key: at}, count=SCAN, block=int(heartbeat * 1000))
-        )  # type: ignore[misc]
+        )
         for entry in (_entry(raw) for _, batch in batches or [] for raw in batch):
             position = entry.id
             if _matches(entry, source, dyno):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -23,11 +24,11 @@ RESERVED = frozenset({"api", "git", "dashboard", "paas", "www", "localhost", "in
 ADJECTIVES = (
     "amber brave calm clear cosmic crisp eager fresh gentle golden happy hidden keen lively lucky mellow "
     "quiet rapid silent sunny swift tidy vivid warm"
-).split()  # noqa: SIM905
+).split()
 NOUNS = (
     "breeze brook cedar cliff cloud comet dawn delta field forest harbor lake meadow mesa moon ocean "
     "orchard peak pine ridge river shore stone valley"
-).split()  # noqa: SIM905
+).split()
 
 
 def make_name() -> str:
@@ -115,7 +116,7 @@ def destroy_app(user: User, app: App) -> None:
         raise Forbidden(f"Only the owner of {app.name} can destroy it.")
     app = lock_app(app.id)
     app_id, name = app.id, app.name
-    hosts: set[object] = set(Instance.objects.filter(app=app).values_list("host_id", flat=True))
+    hosts: set[UUID] = set(Instance.objects.filter(app=app).values_list("host_id", flat=True))
     hosts |= set(app.one_offs.values_list("host_id", flat=True))
     events.record(user, "app.destroy", app_id, None, name=name)
     for build in app.builds.filter(status__in=["pending", "building"]):

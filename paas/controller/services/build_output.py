@@ -49,7 +49,7 @@ def _append(build_id: UUID | str, entries: list[dict[str, str]]) -> None:
     try:
         pipeline = client().pipeline(transaction=False)
         for entry in entries:
-            pipeline.xadd(key(build_id), entry, maxlen=MAX_LINES, approximate=True)  # type: ignore[arg-type]
+            pipeline.xadd(key(build_id), entry, maxlen=MAX_LINES, approximate=True)
         pipeline.expire(key(build_id), KEEP_SECONDS)
         pipeline.execute()
     except RedisError as error:
@@ -79,7 +79,12 @@ def deployed(deployment: Deployment) -> None:
         else "       Deployed (no web process runs)"
     )
     lines = (f"       Released v{version}", tail, "")
-    transaction.on_commit(lambda: (write(build_id, *lines), finish(build_id, ok=True)))
+    transaction.on_commit(lambda: _close(build_id, lines, ok=True))
+
+
+def _close(build_id: UUID, lines: tuple[str, ...], ok: bool, reason: str = "") -> None:
+    write(build_id, *lines)
+    finish(build_id, ok=ok, reason=reason)
 
 
 def failed(deployment: Deployment, message: str) -> None:
@@ -92,7 +97,7 @@ def failed(deployment: Deployment, message: str) -> None:
         " !     The old release keeps serving.",
         "",
     )
-    transaction.on_commit(lambda: (write(build_id, *lines), finish(build_id, ok=False, reason=message)))
+    transaction.on_commit(lambda: _close(build_id, lines, ok=False, reason=message))
 
 
 def _build(deployment: Deployment) -> Build | None:

@@ -234,7 +234,7 @@ def _close(build: Build) -> None:
         entries = client().xrange(build_output.key(build.id))
     except RedisError:
         entries = []
-    text = "\n".join(values["line"] for _, values in entries if "line" in values)  # type: ignore[union-attr, misc]
+    text = "\n".join(values["line"] for _, values in entries if "line" in values)
     BuildLog.objects.update_or_create(build=build, defaults={"text": text[-LOG_MAX:]})
     source_path(build.id).unlink(missing_ok=True)
     from paas.controller.queue import send

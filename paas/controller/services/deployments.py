@@ -5,12 +5,15 @@ In: a release that should serve.  Out: an active deployment, later one that ende
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
-from paas.controller.models import App, Deployment, Instance, OneOff, Release, RouteVersion
+from paas.controller.models import App, Deployment, Host, Instance, OneOff, Release, RouteVersion
 from paas.controller.queue import enqueue
 from paas.controller.services import build_output, events
 from paas.scheduler.model import Phase
@@ -124,12 +127,8 @@ def _retire(deployment: Deployment, now: datetime, reason: str) -> None:
     touch_hosts(hosts)
 
 
-def touch_hosts(hosts: set[object]) -> None:
+def touch_hosts(hosts: Iterable[UUID]) -> None:
     """Count up the generation of hosts whose wanted state has changed, and have it pushed after the commit."""
-    from django.db.models import F
-
-    from paas.controller.models import Host
-
     for host_id in hosts:
         Host.objects.filter(id=host_id).update(generation=F("generation") + 1, updated_at=timezone.now())
         enqueue("hosts.push_host", str(host_id))

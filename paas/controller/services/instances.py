@@ -71,5 +71,6 @@ def stop_instance(user: User, app: App, name: str) -> None:
 def _named(instances: QuerySet[Instance], name: str) -> QuerySet[Instance]:
     process_type, _, number = name.rpartition(".")
     if not number.isdigit() or not process_type:
-        return instances.filter(id=as_uuid(name))
+        identity = as_uuid(name)
+        return instances.filter(id=identity) if identity else instances.none()
     return instances.filter(process_type=process_type, number=int(number))

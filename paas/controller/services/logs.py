@@ -45,7 +45,7 @@ def write(lines: Iterable[Line]) -> None:
             "text": line.text[:LINE_MAX],
             "at": f"{line.at:.6f}",
         }
-        pipeline.xadd(stream_key(line.app), entry, maxlen=MAX_LINES, approximate=True)  # type: ignore[arg-type]
+        pipeline.xadd(stream_key(line.app), entry, maxlen=MAX_LINES, approximate=True)
     pipeline.execute()
 
 

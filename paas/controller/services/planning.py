@@ -48,7 +48,7 @@ def _reconcile_once(app_id: UUID) -> int:
     wake_at = datetime.fromtimestamp(decided.wake_at, UTC) if decided.wake_at else None
     if app.wake_at != wake_at:
         App.objects.filter(id=app.id).update(wake_at=wake_at)
-    hosts: set[object] = set()
+    hosts: set[UUID] = set()
     routes_changed = False
     for action in decided.actions:
         logger.info("app %s: %s", app.name, action)
@@ -59,7 +59,7 @@ def _reconcile_once(app_id: UUID) -> int:
     return len(decided.actions)
 
 
-def _apply(app: App, action: model.Action, hosts: set[object]) -> bool:
+def _apply(app: App, action: model.Action, hosts: set[UUID]) -> bool:
     """Apply one action; collect the hosts it touches. Returns whether routes change."""
     now = timezone.now()
     match action:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -102,7 +103,7 @@ def take_router_report(router: Router, report: RouterReport) -> None:
     now = timezone.now()
     before = Router.objects.select_for_update().get(id=router.id)
     Router.objects.filter(id=router.id).update(seen_at=now, applied=report.version, sequence=report.sequence)
-    apps: set[object] = set()
+    apps: set[UUID] = set()
     drained = [state.id for state in report.backends if state.drained]
     waiting = Instance.objects.filter(id__in=drained, wanted=Instance.Wanted.DRAIN, drained=False)
     for instance in waiting:

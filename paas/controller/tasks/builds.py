@@ -140,7 +140,7 @@ def _relay(build: Build, worker: str, hosting: AgentClient) -> None:
 
 def _last_cursor(build_id: UUID) -> int:
     try:
-        for _, values in client().xrevrange(build_output.key(build_id), count=50):  # type: ignore[union-attr]
+        for _, values in client().xrevrange(build_output.key(build_id), count=50):
             if "cursor" in values:
                 return int(values["cursor"])
     except RedisError:

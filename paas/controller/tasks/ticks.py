@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 from celery import shared_task
 from django.db.models import F
@@ -34,19 +35,19 @@ def tick() -> None:
         send("one_offs.stop_one_off", str(one_off.id))
 
 
-def apps_to_look_at() -> set[object]:
+def apps_to_look_at() -> set[UUID]:
     """Return the apps whose rows say that something is still to be done."""
     now = timezone.now()
-    found: set[object] = set(App.objects.filter(wake_at__lte=now).values_list("id", flat=True))
+    found: set[UUID] = set(App.objects.filter(wake_at__lte=now).values_list("id", flat=True))
     found |= set(Deployment.objects.filter(status=Deployment.Status.ACTIVE).values_list("app_id", flat=True))
     found |= set(Instance.objects.exclude(wanted=Instance.Wanted.RUN).values_list("app_id", flat=True))
     found |= set(Instance.objects.filter(template__startswith="stale:").values_list("app_id", flat=True))
     return found | apps_short_of_instances()
 
 
-def apps_short_of_instances() -> set[object]:
+def apps_short_of_instances() -> set[UUID]:
     """Return the apps that have fewer wanted instances than their current release says."""
-    short: set[object] = set()
+    short: set[UUID] = set()
     for app in App.objects.select_related("current_release").exclude(current_release=None):
         formation = app.current_release.formation if app.current_release else {}
         wanted = sum(entry["quantity"] for entry in formation.values())
