@@ -6,6 +6,7 @@ when the client compressed them, with a deadline per read and for the whole; not
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 import zlib
@@ -53,10 +54,10 @@ class Body:
         """Return whether the client has closed the connection (it sends nothing after its body)."""
         if self._socket is None or type(self._socket) is not socket.socket:
             return False
+        look = select.poll()  # not recv(MSG_DONTWAIT): with a timeout set, Python waits before it
+        look.register(self._socket, select.POLLIN)
         try:
-            return self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-        except BlockingIOError:
-            return False
+            return bool(look.poll(0)) and self._socket.recv(1, socket.MSG_PEEK) == b""
         except OSError:
             return True
 
