@@ -61,7 +61,8 @@ TEMPLATES = [
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
-            ]
+            ],
+            "builtins": ["paas.controller.dashboard.formats"],
         },
     }
 ]
