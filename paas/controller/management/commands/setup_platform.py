@@ -25,6 +25,7 @@ from paas.controller.models import Host, Router, User
 from paas.controller.services import accounts
 from paas.errors import PaasError
 from paas.secrets import Secrets, write_private
+from paas.slugbuilder.squash import ImageError
 
 
 class Command(BaseCommand):
@@ -47,6 +48,8 @@ class Command(BaseCommand):
             ensure_builder(configuration.home, say)
         except PaasError as error:
             raise CommandError(error.message) from error
+        except ImageError as error:
+            raise CommandError(str(error)) from error
 
 
 def write_tokens(home: Path, known: Secrets) -> None:

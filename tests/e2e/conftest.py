@@ -1,0 +1,45 @@
+"""One platform for all end-to-end tests, and fresh apps on it.
+
+In: a machine with script/setup done.  Out: `platform`, `make_repository`; the logs of the platform when a test fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.platform import PORTS, ROOT, Platform, repository
+
+
+@pytest.fixture(scope="session")
+def platform(free_ports: Callable[[int], list[int]]) -> Iterator[Platform]:
+    """A running platform with the host stack and no app."""
+    one = Platform.prepare(free_ports(len(PORTS)))
+    try:
+        one.start()
+        yield one
+    finally:
+        one.remove()
+
+
+@pytest.fixture
+def make_repository(tmp_path: Path) -> Callable[..., Path]:
+    """Make a git repository, of a folder under examples/ or of texts by path."""
+
+    def make(example: str | None = None, files: Mapping[str, str] | None = None, name: str = "app") -> Path:
+        source = ROOT / "examples" / example if example else None
+        return repository(tmp_path / name, source, files)
+
+    return make
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Show the platform's logs with a failure: they are gone with its folder afterwards."""
+    outcome = yield
+    report = outcome.get_result()
+    running = getattr(item, "funcargs", {}).get("platform")
+    if report.when == "call" and report.failed and running is not None:
+        report.sections.append(("platform logs", running.logs()))
