@@ -23,10 +23,13 @@ FORMAT = "builder-1"
 RUN_BUILD = """\
 #!/usr/bin/python3 -I
 # The program of a build container. Isolated: config vars such as PYTHONPATH are the app's, not the builder's.
+import os
 import sys
 
 sys.path.insert(0, "/opt/paas")
-sys.dont_write_bytecode = True
+# Bytecode is kept in the app's cache, under the hash of these sources: its files all have the same time.
+sys.pycache_prefix = "/cache/pyc/@SOURCES@"
+sys.dont_write_bytecode = not os.access("/cache", os.W_OK)
 from slugbuilder.__main__ import main
 
 sys.exit(main(sys.argv[1:]))
@@ -67,13 +70,18 @@ def sources() -> list[Path]:
     return [path for path in sorted(HERE.rglob("*.py")) if path.name not in HOST_ONLY]
 
 
+def sources_hash() -> str:
+    digest = hashlib.sha256()
+    for path in sources():
+        digest.update(f"{path.relative_to(HERE)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
 def inputs_hash(uv: Path, bundle: Path | None) -> str:
     """A hash of everything that goes in. uv is known by size and time: reading 40 MB on every start is not worth it."""
-    digest = hashlib.sha256(FORMAT.encode() + RUN_BUILD.encode())
-    for path in sources():
-        digest.update(f"\0{path.relative_to(HERE)}\0".encode() + path.read_bytes())
     status = uv.stat()
-    digest.update(f"\0uv\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    digest = hashlib.sha256(f"{FORMAT}\0{RUN_BUILD}\0{sources_hash()}\0".encode())
+    digest.update(f"uv\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     digest.update(bundle.read_bytes() if bundle else b"")
     return digest.hexdigest()
 
@@ -101,7 +109,7 @@ def fill(root: Path, uv: Path, bundle: Path | None) -> None:
         copy(path, platform / "slugbuilder" / path.relative_to(HERE), 0o644)
     copy(uv, platform / "bin" / "uv", 0o755)
     program = platform / "bin" / "slugbuilder"
-    program.write_text(RUN_BUILD)
+    program.write_text(RUN_BUILD.replace("@SOURCES@", sources_hash()[:16]))
     program.chmod(0o755)
     if bundle is not None:
         copy(bundle, platform / "etc" / "ca-certificates.crt", 0o644)

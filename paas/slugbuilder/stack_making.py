@@ -86,15 +86,15 @@ def finish_root(root: Path, name: str) -> None:
         (root / file).unlink(missing_ok=True)
         (root / file).touch(mode=0o644)
     (root / "etc/hostname").unlink(missing_ok=True)
-    for file in ("app", "cache"):
-        (root / file).mkdir(exist_ok=True)
-        os.chown(root / file, 1000, 1000)
-    for file in (
+    for folder in ("app", "cache"):
+        (root / folder).mkdir(exist_ok=True)
+        os.chown(root / folder, 1000, 1000)
+    for leftover in (
         *root.glob("var/lib/dpkg/*-old"),
         *root.glob("etc/*-"),
         *root.glob("var/cache/debconf/*-old"),
     ):
-        file.unlink()
+        leftover.unlink()
     (root / "var/cache/ldconfig/aux-cache").unlink(missing_ok=True)
     shutil.rmtree(root / "var/lib/dbus", ignore_errors=True)
 
@@ -116,7 +116,7 @@ def install_build_layer(definition: StackDefinition, folder: Path, progress: Pro
 
 
 def drop_whiteouts(upper: Path) -> None:
-    """Remove overlayfs' marks for deleted files: in a squashfs layer a file of the run image may as well show through."""
+    """Remove overlayfs' marks for deleted files: a file of the run image may as well show through."""
     for directory, _, names in os.walk(upper):
         for name in names:
             path = Path(directory, name)
@@ -165,4 +165,4 @@ def milestone(line: str) -> str:
     text = line.strip()
     if text.startswith("I: "):
         return text.removeprefix("I: ")
-    return text if text.startswith(("Need to get", "Fetched", "E: ")) or " newly installed" in text else ""
+    return text if text.startswith(("Need to get", "Fetched")) or " newly installed" in text else ""

@@ -35,7 +35,7 @@ class StackImages:
 
 
 def make_stack(name: str, target_dir: Path, progress: Callable[[str], None]) -> StackImages:
-    """Return the stack, making it first if it is not in `target_dir/NAME` yet (a minute, needs root and a Debian mirror).
+    """Return the stack; if it is not in `target_dir/NAME` yet, make it (a minute, as root, from a Debian mirror).
 
     Safe to repeat and to run twice at once; what a killed run left is removed. Raises ImageError.
     """

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-FOLDERS = ("trees", "uv", "npm", "tmp")
+FOLDERS = ("trees", "uv", "npm", "tmp", "pyc")
 
 
 def key_of(parts: Iterable[bytes | str]) -> str:
