@@ -104,6 +104,8 @@ class Keeper:
                 stderr=log,
                 cwd=SOURCE,
                 env=self._environ,
+                # The agent and the router lay out files for others to read and set their modes themselves.
+                umask=0o022 if self.process.own_settings else 0o077,
                 start_new_session=True,
             )
         self._since = time.monotonic()

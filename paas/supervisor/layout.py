@@ -67,10 +67,10 @@ class Layout:
         return self.tokens / name
 
     def make_folders(self) -> None:
-        """Make the folders. Only the owner may look into the data folder."""
+        """Make the folders. Containers' roots lie below the data folder: all may pass through it, none look."""
         self.home.mkdir(mode=0o711, parents=True, exist_ok=True)
-        for folder in (self.run, self.logs, self.tokens, self.home / "redis", self.home / "static"):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        for name in ("run", "log", "tokens", "redis", "static", "images", "stacks"):
+            (self.home / name).mkdir(mode=0o700, exist_ok=True)
 
 
 def read_document(file: Path) -> dict[str, Any]:

@@ -66,6 +66,8 @@ def migrate() -> bool:
     executor = MigrationExecutor(connection)
     if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
         return False
+    if connection.vendor == "sqlite":
+        Path(connection.settings_dict["NAME"]).chmod(0o600)  # its journals get the same mode
     call_command("migrate", interactive=False, verbosity=0)
     return True
 
