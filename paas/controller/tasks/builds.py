@@ -27,7 +27,7 @@ from paas.controller.services import build_output, builds
 from paas.controller.services.images import builder_image
 from paas.errors import InvalidParams
 from runtime.client import AgentClient, AgentRefused, AgentUnavailable
-from runtime.model import ContainerSpec, ImageRef, JobInput, JobOutput, JobSpec, JobState, JobStatus
+from runtime.model import ContainerSpec, ImageRef, JobInput, JobOutput, JobSpec, JobState, JobStatus, Stream
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,8 @@ def _relay(build: Build, worker: str, hosting: AgentClient) -> None:
     """Stream the job's lines to the pusher, from where a worker before this one stopped."""
     cursor = _last_cursor(build.id)
     for line in hosting.logs(str(build.id), cursor=cursor, follow=True, reconnect=AGENT_PATIENCE):
-        build_output.write_at(build.id, line.cursor, line.text)
+        if line.stream is not Stream.SYSTEM:  # the agent's own words are not the build's
+            build_output.write_at(build.id, line.cursor, line.text)
 
 
 def _last_cursor(build_id: UUID) -> int:
@@ -172,7 +173,7 @@ def _finish(build: Build, status: JobStatus, seconds: float) -> None:
     if status.state is JobState.SUCCEEDED and status.slug is not None:
         timings = {"build": seconds, **{f"host_{name}": value for name, value in status.timings.items()}}
         slug = ImageRef(digest=status.slug.digest, size=status.slug.size)
-        build_output.write(build.id, *_summary(result, slug))
+        build_output.write(build.id, f"-----> Packaged: {slug.size / 1024**2:.1f} MB, {slug.digest[:19]}")
         builds.succeed(build, slug, result, timings)
         return
     error = result.get("error")
@@ -184,17 +185,6 @@ def _finish(build: Build, status: JobStatus, seconds: float) -> None:
         )
     else:
         builds.fail(build, "build_failed", status.message or "the build ended without a result")
-
-
-def _summary(result: dict[str, object], slug: ImageRef) -> tuple[str, ...]:
-    types = result.get("process_types")
-    names = ", ".join(sorted(types)) if isinstance(types, dict) else ""
-    return (
-        "-----> Discovering process types",
-        f"       {names or 'none'}",
-        "-----> Packaged",
-        f"       {slug.size / 1024**2:.1f} MB, {slug.digest[:19]}",
-    )
 
 
 @contextmanager

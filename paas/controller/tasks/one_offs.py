@@ -14,7 +14,7 @@ from paas.controller.models import Build, OneOff, Release
 from paas.controller.services import build_output
 from paas.controller.services.one_offs import finished
 from runtime.client import AgentRefused, AgentUnavailable
-from runtime.model import ExitInfo, ExitReason, JobSpec, JobState, decode, to_builtins
+from runtime.model import ExitInfo, ExitReason, JobSpec, JobState, Stream, decode, to_builtins
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ def _relay_output(one_off: OneOff) -> None:
     kept: list[str] = []
     try:
         for line in agent(one_off.host).logs(str(one_off.id), cursor=0, follow=True):
+            if line.stream is Stream.SYSTEM:
+                continue
             kept.append(line.text)
             if build is not None:
                 build_output.write(build.id, f"       {line.text}")
