@@ -272,6 +272,8 @@ class CrunEngine:
             if same_boot:
                 process.send(record.pid, record.pid_started, SIGKILL)
             return exits.lost(time.time())
+        if code == exits.INIT_FAILED:
+            code = exits.exec_failure(files.tail(self._layout.log(record.id))) or code
         kills = self._parts.cgroups.oom_kills(self._layout.cgroup_of(record.id))
         return exits.classify(code, kills, record.memory_limit_bytes, at)
 

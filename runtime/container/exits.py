@@ -5,11 +5,14 @@ In: the status that conmon wrote and the out-of-memory count of the cgroup.  Out
 
 from __future__ import annotations
 
+import re
 import signal
 
 from runtime.model import ExitInfo, ExitReason
 
+INIT_FAILED = 1  # what catatonit ends with when it cannot run the command
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
+_EXEC_FAILURE = re.compile(rb"ERROR \(catatonit:\d+\): failed to exec pid1: (.+)\n\Z")
 
 
 def classify(code: int, oom_kills: int, memory_limit: int, at: float) -> ExitInfo:
@@ -28,6 +31,14 @@ def classify(code: int, oom_kills: int, memory_limit: int, at: float) -> ExitInf
         return ExitInfo(reason=ExitReason.SIGNALED, code=code, signal=number, at=at, message=message)
     message = f"{oom_kills} of its processes were stopped at the memory limit." if oom_kills else ""
     return ExitInfo(reason=ExitReason.EXITED, code=code, at=at, message=message)
+
+
+def exec_failure(log_tail: bytes) -> int | None:
+    """Return a shell's status (126, 127) when the last words of the log are the init's, that it could not exec."""
+    match = _EXEC_FAILURE.search(log_tail)
+    if match is None:
+        return None
+    return _NOT_FOUND if match[1].startswith(b"No such file") else _NOT_EXECUTABLE
 
 
 def lost(at: float) -> ExitInfo:

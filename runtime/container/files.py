@@ -37,10 +37,21 @@ def read(root: str, path: str, limit: int) -> bytes:
         raise EngineError(
             f"/{path} cannot be read in the container: {os.strerror(error.errno or 0)}."
         ) from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise EngineError(f"/{path} in the container is not a regular file.")
     with os.fdopen(fd, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise EngineError(f"/{path} in the container is not a regular file.")
         return stream.read(limit)
+
+
+def tail(file: Path, size: int = 4096) -> bytes:
+    """Return the last bytes of a file, b'' when it is not there."""
+    try:
+        with file.open("rb") as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - size))
+            return stream.read(size)
+    except OSError:
+        return b""
 
 
 def pack(rootfs: Path, directory: str, stage: Path, target: Path) -> None:

@@ -35,6 +35,7 @@ class MountNamespace:
         self._pin = directory / "mnt"
         self._threads = threads
         self._pool: ThreadPoolExecutor | None = None
+        self._fd = -1
 
     def open(self) -> None:
         """Enter the pinned namespace, or make and pin a new one."""
@@ -43,7 +44,9 @@ class MountNamespace:
         self.run_directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         if not self._is_pinned():
             self._make()
-        self._pool = ThreadPoolExecutor(self._threads, "mounts", initializer=self._enter)
+        # Kept, because a thread may be started by one that is inside, where the pin cannot be seen.
+        self._fd = os.open(self._pin, os.O_RDONLY | os.O_CLOEXEC)
+        self._pool = ThreadPoolExecutor(self._threads, "mounts", initializer=self._prepare_thread)
         self.call(os.getpid)
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -59,6 +62,7 @@ class MountNamespace:
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
+            os.close(self._fd)
         if remove:
             self._unpin()
 
@@ -68,21 +72,20 @@ class MountNamespace:
 
         def attempt() -> None:
             with contextlib.suppress(OSError):
-                self._enter()
-                entered.append(True)
+                fd = os.open(self._pin, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    _enter(fd)
+                    entered.append(True)
+                finally:
+                    os.close(fd)
 
         thread = threading.Thread(target=attempt)
         thread.start()
         thread.join()
         return bool(entered)
 
-    def _enter(self) -> None:
-        fd = os.open(self._pin, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            syscalls.unshare(syscalls.CLONE_FS)
-            syscalls.setns(fd, syscalls.CLONE_NEWNS)
-        finally:
-            os.close(fd)
+    def _prepare_thread(self) -> None:
+        _enter(self._fd)
         _inside.namespace = self
 
     def _make(self) -> None:
@@ -140,6 +143,11 @@ class _Maker(threading.Thread):
     def finish(self) -> None:
         self._done.set()
         self.join()
+
+
+def _enter(fd: int) -> None:
+    syscalls.unshare(syscalls.CLONE_FS)
+    syscalls.setns(fd, syscalls.CLONE_NEWNS)
 
 
 def _furnish(run: Path) -> None:

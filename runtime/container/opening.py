@@ -111,7 +111,8 @@ def _open_network(
     table = rules.render_table(parts.names, config.subnet, config.blocked, parts.nameservers, members)
     parts.firewall.run(table)
     taken = tuple((record.slot, record.address) for record in networked)
-    mounts.call(parts.pool.open, taken)
+    mounts.call(parts.pool.adopt, taken)
+    parts.pool.open()
 
 
 def _names(*directories: Path) -> set[str]:

@@ -128,7 +128,7 @@ class Engine(Protocol):
         """Read a file of an ended or running container, at most `limit` bytes; symlinks never lead out of its root."""
 
     def export(self, container: str, directory: str, target: Path) -> ImageRef:
-        """Pack `directory` of an ended container as a reproducible squashfs, under the same path (uid/gid 1000, times 0).
+        """Pack `directory` of an ended container as a reproducible squashfs, under the same path (owner 1000, times 0).
 
         The file is written to `target` and is also an image of this host from then on.
         """

@@ -78,8 +78,8 @@ class Pool:
         self._mtu = 1500
         self._thread: threading.Thread | None = None
 
-    def open(self, taken: tuple[tuple[int, str], ...]) -> None:
-        """Adopt the slots (number, address) of living containers, drop all others, and start filling."""
+    def adopt(self, taken: tuple[tuple[int, str], ...]) -> None:
+        """Take over the slots (number, address) of living containers, drop all others. In the mount namespace."""
         self._directory.mkdir(mode=0o755, exist_ok=True)
         self._used = {address for _, address in taken}
         kept = {number for number, _ in taken}
@@ -88,6 +88,9 @@ class Pool:
                 _unpin(path)
         self._number = max(kept, default=0)
         self._last = max((self._offset(address) for _, address in taken), default=0)
+
+    def open(self) -> None:
+        """Let packets pass this host, and start filling. Outside: a thread starts where its starter is."""
         self._mtu = outgoing_mtu()
         _IP_FORWARD.write_text("1\n")
         self._thread = threading.Thread(target=self._fill, name="network-pool", daemon=True)
