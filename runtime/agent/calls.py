@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 WORKERS = 8  # starts are bound by the kernel; more than 2-4 per core gains nothing (measured)
 EXIT_FILE_SECONDS = 15.0
+LOOK_SECONDS = 10.0
 
 
 class EngineCalls:
@@ -81,8 +82,14 @@ class EngineCalls:
         return next((item for item in found if item.id == container), None)
 
     async def ended(self, container: str, pid: int) -> ExitInfo:
-        """Wait until process `pid` of the container is gone; return how it ended. No thread waits meanwhile."""
-        await process_gone(pid)
+        """Wait until process `pid` of the container is gone; return how it ended. No thread waits meanwhile.
+
+        Looked at every few seconds as well: its supervisor may be killed while the process goes on.
+        """
+        while not await _within(process_gone(pid), LOOK_SECONDS):
+            exit = await self._run(self.engine.wait, container, 0)
+            if exit is not None:
+                return exit
         deadline = time.monotonic() + EXIT_FILE_SECONDS
         while True:
             exit = await self._run(self.engine.wait, container, 1.0)
@@ -129,6 +136,14 @@ class EngineCalls:
 def _retrieve(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         task.exception()
+
+
+async def _within(step: Coroutine[Any, Any, None], seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(step, seconds)
+    except TimeoutError:
+        return False
+    return True
 
 
 async def process_gone(pid: int) -> None:

@@ -35,6 +35,7 @@ from runtime.model import (
 log = logging.getLogger(__name__)
 KEEP_JOB_SECONDS = 3600.0
 STOP_SECONDS = 10.0
+LOOK_SECONDS = 5.0
 
 
 class OlderGeneration(Exception):
@@ -70,6 +71,11 @@ class Host:
         for job_record in self._store.load_jobs():
             self._supervise_job(Job(job_record, self._context, self._controller, self._store))
         await self._converge()
+        looking = [
+            asyncio.ensure_future(one.looked.wait()) for one in self.instances.values() if one.supervised
+        ]
+        if looking:  # the first report must not call something up that has ended
+            await asyncio.wait(looking, timeout=LOOK_SECONDS)
 
     def _recall(self, record: InstanceRecord, spec: InstanceSpec | None) -> None:
         """Wanted: go on from its last state. Not wanted: end it, or keep saying that it is gone."""

@@ -50,6 +50,7 @@ class Instance:
         self._up_at: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._failure_shown = ""
+        self.looked = asyncio.Event()  # set once it is known what an earlier agent left
         self.stopped_at_generation = record.stopped_at_generation if record else None
         self.status = (
             record.status
@@ -68,6 +69,10 @@ class Instance:
             failures=self._failures,
             stopped_at_generation=self.stopped_at_generation,
         )
+
+    @property
+    def supervised(self) -> bool:
+        return self._task is not None
 
     def start(self) -> None:
         self._context.logs.open(self.spec.container)
@@ -133,12 +138,19 @@ class Instance:
                 log.error("the containers of this host cannot be listed, trying again: %s", error)
                 await asyncio.sleep(1)
                 continue
-            if found is None and self.status.state in RUNNING:
-                lost = ExitInfo(reason=ExitReason.LOST, at=time.time(), message="the container was gone")
-                self._end_run(lost)
-            if found is None and self.status.state is InstanceState.CRASHED:
-                await self._back_off()
-            return found
+            break
+        await self._note_end(found)
+        self.looked.set()
+        if self.status.state is InstanceState.CRASHED:
+            await self._back_off()
+        return found if found and found.running else None
+
+    async def _note_end(self, found: Observed | None) -> None:
+        """What ended while no agent was looking."""
+        if found and not found.running:
+            await self._crash(found.exit or ExitInfo(reason=ExitReason.LOST, at=time.time()))
+        elif found is None and self.status.state in RUNNING:
+            self._end_run(ExitInfo(reason=ExitReason.LOST, at=time.time(), message="the container was gone"))
 
     async def _live(self, adopted: Observed | None) -> ExitInfo:
         """One run of the container, from its creation to its end."""
@@ -178,7 +190,7 @@ class Instance:
         started = found.started_at or self.status.started_at or time.time()
         self._up_at = self.status.since if self.status.state is InstanceState.UP else None
         self._apply(None, address=found.address, started_at=started, restart_at=None)
-        return (found.pid if found.running else 0), found.address
+        return found.pid, found.address
 
     def _fetch_failed(self, message: str) -> None:
         exit = ExitInfo(reason=ExitReason.NOT_STARTED, at=time.time(), message=message)

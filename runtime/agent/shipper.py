@@ -51,48 +51,56 @@ class Shipper:
         while True:
             await self._hub.wake_shipper.wait()
             self._hub.wake_shipper.clear()
-            batches = self.collect()
+            batches = await self.collect()
             if batches:
                 await self._deliver(batches)
                 self._store()
             self._forget_done()
             await asyncio.sleep(INTERVAL_SECONDS)
 
-    def collect(self) -> tuple[LogBatch, ...]:
-        """Read from every container with news, a share each, until the batch is full."""
+    async def collect(self) -> tuple[LogBatch, ...]:
+        """Read from every container with news in turn, a share each, until the batch is full."""
         batches, size = [], 0
-        for container in tuple(self._hub.dirty):
-            if size >= BATCH_BYTES:
-                break
-            self._hub.dirty.pop(container, None)
+        while self._hub.dirty and size < BATCH_BYTES:
+            container = next(iter(self._hub.dirty))
+            del self._hub.dirty[container]
             source = self._hub.sources.get(container)
-            batch = self._read(source) if source else None
-            if batch:
-                batches.append(batch)
-                size += sum(len(line.text) for line in batch.lines)
+            if source:
+                batch, read = self._read(source)
+                batches += [batch] if batch else []
+                size += read
+                await asyncio.sleep(0)
         if self._hub.dirty:
             self._hub.wake_shipper.set()
         return tuple(batches)
 
-    def _read(self, source: Source) -> LogBatch | None:
+    def _read(self, source: Source) -> tuple[LogBatch | None, int]:
+        """One container's share: its batch, if there is anything to say, and the bytes read."""
         id_ = source.spec.id
-        reader = self._readers.get(id_)
-        if reader is None or reader.spool is not source.spool:
-            reader = self._readers[id_] = Reader(source.spool, self._cursors.get(id_, 0))
+        reader = self._reader(source)
+        before = reader.position
         lines, more = reader.read()
         lost = reader.take_lost()
         if more:
             self._hub.dirty[id_] = None
         self._buckets[id_], kept, dropped = limit(self._buckets.get(id_, Bucket()), lines)
         if not kept and not lost + dropped:
-            return None
-        return LogBatch(
+            return None, reader.position - before
+        batch = LogBatch(
             container=id_,
             owner=source.spec.owner,
             name=source.spec.name,
             lines=tuple(kept),
             lost=lost + dropped,
         )
+        return batch, reader.position - before
+
+    def _reader(self, source: Source) -> Reader:
+        reader = self._readers.get(source.spec.id)
+        if reader is None or reader.spool is not source.spool:
+            reader = Reader(source.spool, self._cursors.get(source.spec.id, 0))
+            self._readers[source.spec.id] = reader
+        return reader
 
     async def _deliver(self, batches: tuple[LogBatch, ...]) -> None:
         attempt = 0

@@ -109,7 +109,7 @@ class Reader:
     def __init__(self, spool: Spool, cursor: int = 0) -> None:
         self.spool = spool
         self.cursor = cursor
-        self._position = cursor
+        self.position = cursor
         self._joiner = Joiner()
         self._lost = 0
         spool.readers.add(self)
@@ -121,9 +121,11 @@ class Reader:
 
     def count_lost(self, segment: Segment) -> None:
         """Told before `segment` is deleted."""
-        if self._position < segment.end:
-            data = _read_at(segment.path, max(0, self._position - segment.base), segment.size)
-            self._lost += data.count(b"\n")
+        if self.position < segment.end:
+            data = _read_at(segment.path, max(0, self.position - segment.base), segment.size)
+            # A line may have several pieces, of which only the last is not marked P.
+            parts = data.count(b" stdout P ") + data.count(b" stderr P ")
+            self._lost += max(0, data.count(b"\n") - parts)
 
     def read(self, max_bytes: int = READ_BYTES) -> tuple[list[LogLine], bool]:
         """Return the next lines, and whether there is more to read at once.
@@ -134,20 +136,20 @@ class Reader:
         if not segments:
             return [], False
         lines = self._skip_lost(segments[0])
-        segment = next((part for part in segments if part.base <= self._position < part.end), None)
+        segment = next((part for part in segments if part.base <= self.position < part.end), None)
         if segment is None:
             return lines, False
-        chunk = _read_at(segment.path, self._position - segment.base, max_bytes)
-        pieces, consumed = parse(chunk, self._position)
+        chunk = _read_at(segment.path, self.position - segment.base, max_bytes)
+        pieces, consumed = parse(chunk, self.position)
         final = segment is not segments[-1]
         if not consumed and (final or len(chunk) >= max_bytes):
             consumed = len(chunk)  # a torn line: pass over it
-        self._position += consumed
+        self.position += consumed
         for piece in pieces:
             lines.extend(self._joiner.feed(piece))
         if lines:
             self.cursor = lines[-1].cursor
-        return lines, bool(consumed) and self._position < segments[-1].end
+        return lines, bool(consumed) and self.position < segments[-1].end
 
     def finish(self) -> list[LogLine]:
         """Return what was left without a newline, once the container has ended and all is read."""
@@ -157,9 +159,9 @@ class Reader:
         return lines
 
     def _skip_lost(self, oldest: Segment) -> list[LogLine]:
-        if self._position >= oldest.base:
+        if self.position >= oldest.base:
             return []
-        self._position = oldest.base
+        self.position = oldest.base
         self._joiner = Joiner()
         if self._lost:
             return [

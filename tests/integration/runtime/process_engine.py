@@ -1,0 +1,182 @@
+"""The engine port with plain processes on this host: what the agent needs, without namespaces or root.
+
+In: container specs.  Out: real processes (through shim.py) that outlive the agent. Images are plain files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from runtime.container.port import Bind, Created, EngineError, Observed, Usage, VolumeBind
+from runtime.model import ContainerSpec, ExitInfo, ExitReason, ImageRef
+
+SHIM = Path(__file__).with_name("shim.py")
+ADDRESS = "127.0.0.1"
+
+
+class ProcessEngine:
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.places = home / "c"
+        self.images = home / "images"
+        self.logs = home / "logs"
+
+    def open(self) -> None:
+        for folder in (self.places, self.images, self.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def close(self, *, remove: bool) -> None:
+        if remove:
+            for place in self.places.iterdir():
+                self.delete(place.name)
+
+    def image_file(self, ref: ImageRef) -> Path:
+        return self.images / ref.digest.removeprefix("sha256:")
+
+    def missing_images(self, refs: tuple[ImageRef, ...]) -> tuple[ImageRef, ...]:
+        return tuple(ref for ref in refs if not self.image_file(ref).exists())
+
+    def add_image(self, ref: ImageRef, file: Path) -> None:
+        if _digest(file.read_bytes()) != ref.digest:
+            raise EngineError(f"The downloaded image is not {ref.digest}; it is fetched again.")
+        file.rename(self.image_file(ref))
+
+    def create(
+        self,
+        spec: ContainerSpec,
+        *,
+        binds: tuple[Bind, ...] = (),
+        scratch_bytes: int = 0,
+        volumes: tuple[VolumeBind, ...] = (),
+    ) -> Created:
+        place = self.places / spec.id
+        if not (place / "pid").exists():
+            if self.missing_images(spec.rootfs.layers):
+                raise EngineError("A layer of the root is not on this host.")
+            self._make(place, spec, binds)
+        return Created(id=spec.id, pid=_number(place / "pid"), address=ADDRESS)
+
+    def _make(self, place: Path, spec: ContainerSpec, binds: tuple[Bind, ...]) -> None:
+        if any("=" in name for name in spec.env):
+            raise EngineError("A name in the environment holds '='; rename it.")
+        shutil.rmtree(place, ignore_errors=True)
+        root = place / "root"
+        root.mkdir(parents=True)
+        inputs = {f"INPUT_{Path(bind.target).name.upper()}": bind.source for bind in binds}
+        port = {"PORT": str(spec.port)} if spec.port else {}
+        shim = {
+            "argv": spec.argv,
+            "env": {"PATH": os.environ["PATH"], "ROOT": str(root), **port, **inputs, **spec.env},
+            "cwd": str(root),
+            "log": str(self.log_path(spec.id)),
+            "owner": spec.owner,
+            "name": spec.name,
+        }
+        (place / "spec.json").write_text(json.dumps(shim))
+        shim_command = [sys.executable, "-S", str(SHIM), str(place)]
+        # Through a shell in the background, so that the shim is nobody's child here, as conmon is.
+        subprocess.run(
+            ["/bin/sh", "-c", '"$@" >/dev/null 2>"$0" &', str(place / "errors"), *shim_command],
+            stdin=subprocess.DEVNULL,
+            check=True,
+        )
+        _wait_for(place / "pid")
+
+    def start(self, container: str) -> None:
+        place = self.places / container
+        if place.exists() and not (place / "start").exists():
+            (place / "started_at").write_text(str(time.time()))
+            (place / "start").touch()
+
+    def kill(self, container: str, signal_: int) -> None:
+        with suppress(FileNotFoundError, ProcessLookupError, ValueError):
+            pid = _number(self.places / container / "pid")
+            if not (self.places / container / "exit").exists():
+                os.killpg(pid, signal_)
+
+    def wait(self, container: str, timeout: float) -> ExitInfo | None:
+        file = self.places / container / "exit"
+        deadline = time.monotonic() + timeout
+        while not file.exists():
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.005)
+        code, at = _number(file), file.stat().st_mtime
+        if code > 128:
+            return ExitInfo(reason=ExitReason.SIGNALED, code=code, signal=code - 128, at=at)
+        return ExitInfo(reason=ExitReason.EXITED, code=code, at=at)
+
+    def delete(self, container: str) -> None:
+        place = self.places / container
+        if place.exists():
+            self.kill(container, signal.SIGKILL)
+            if (place / "pid").exists():
+                _wait_for(place / "exit")
+            shutil.rmtree(place, ignore_errors=True)
+
+    def list(self) -> tuple[Observed, ...]:
+        return tuple(self._observe(place) for place in self.places.iterdir() if (place / "pid").exists())
+
+    def _observe(self, place: Path) -> Observed:
+        spec = json.loads((place / "spec.json").read_text())
+        exit = self.wait(place.name, 0)
+        started = place / "started_at"
+        return Observed(
+            id=place.name,
+            owner=spec["owner"],
+            name=spec["name"],
+            running=exit is None,
+            pid=_number(place / "pid"),
+            address=ADDRESS,
+            exit=exit,
+            started_at=float(started.read_text()) if started.exists() else None,
+        )
+
+    def log_path(self, container: str) -> Path:
+        return self.logs / f"{container}.log"
+
+    def reopen_log(self, container: str) -> None:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(_number(self.places / container / "shim.pid"), signal.SIGHUP)
+
+    def read_file(self, container: str, path: str, limit: int) -> bytes:
+        return (self.places / container / "root" / path.lstrip("/")).read_bytes()[:limit]
+
+    def export(self, container: str, directory: str, target: Path) -> ImageRef:
+        folder = self.places / container / "root" / directory.lstrip("/")
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        data = b"".join(f"{path.relative_to(folder)}\n".encode() + path.read_bytes() for path in files)
+        target.write_bytes(data)
+        ref = ImageRef(digest=_digest(data), size=len(data))
+        shutil.copy(target, self.image_file(ref))
+        return ref
+
+    def usage(self, container: str) -> Usage | None:
+        if not (self.places / container / "pid").exists() or (self.places / container / "exit").exists():
+            return None
+        return Usage(memory_bytes=1024, memory_limit_bytes=2048, cpu_seconds=0.5, pids=1)
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _number(path: Path) -> int:
+    return int(path.read_text())
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 10
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise EngineError(f"{path} did not appear")
+        time.sleep(0.005)
