@@ -7,6 +7,9 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from paas.preload import preload
+
 os.environ["DJANGO_SETTINGS_MODULE"] = "paas.settings_git"
 
 application = get_wsgi_application()
+preload()

@@ -149,8 +149,20 @@ def _worker(settings: Configuration) -> Process:
 
 
 def _beat() -> Process:
-    argv = (sys.executable, "-m", "celery", "-A", "paas", "beat", "--pidfile", "", "--loglevel", "WARNING")
-    return Process("beat", argv, Says("beat v"), Ending(stage=1, deadline=3))
+    argv = (
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "paas.beat",
+        "beat",
+        "--pidfile",
+        "",
+        "--loglevel",
+        "WARNING",
+    )
+    # Without this variable Celery does not load Django: a timer has no use for it.
+    return Process("beat", argv, Says("beat v"), Ending(stage=1, deadline=3), {"DJANGO_SETTINGS_MODULE": ""})
 
 
 def _agent(settings: Configuration, layout: Layout, machine: Machine) -> Process:
