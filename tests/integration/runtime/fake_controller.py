@@ -34,8 +34,7 @@ class FakeController:
         class Handler(_Handler):
             owner = controller
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
@@ -52,6 +51,13 @@ class FakeController:
 
     def texts(self, container: str) -> list[str]:
         return [line.text for line in self.lines(container)]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """An agent that is killed in mid-answer is what these tests are about."""
 
 
 class _Handler(BaseHTTPRequestHandler):
