@@ -121,7 +121,7 @@ def access_line(line: RawLine) -> AccessLine | None:
     if line.app in ("", "-"):
         return None
     code = code_of(line)
-    status = CLIENT_CLOSED if code == "H27" and line.status < 200 else max(line.status, 0)
+    status = CLIENT_CLOSED if code == "H27" else max(line.status, 0)
     connect = max(line.connect, 0)
     service = max(line.active - connect - max(line.receive, 0) - max(line.wait, 0), 0)
     dyno = dyno_of(line.server)

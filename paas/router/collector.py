@@ -89,6 +89,8 @@ class Collector:
                 self._receive(await read_message(reader))
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError):
             pass  # HAProxy ended or reloaded, or somebody else called: it connects again when it has lines
+        except asyncio.CancelledError:
+            pass  # this process ends; asyncio's streams in Python 3.11 report a cancelled handler as an error
         finally:
             self._connections.discard(writer)
             writer.close()

@@ -40,6 +40,8 @@ class Daemon:
         self._metrics = Metrics()
         self._changed = asyncio.Event()
         self._sequence = itertools.count(1)
+        self._ended = asyncio.Event()
+        self._stopping: asyncio.Task[None] | None = None
         self._reconciler: Reconciler
 
     def accept(self, table: RouteTable) -> bool:
@@ -52,7 +54,11 @@ class Daemon:
         return self._reconciler.problem
 
     async def stop(self) -> None:
-        await self._reconciler.stop()
+        """End HAProxy, then this process. A signal or a caller that hangs up meanwhile does not cut it short."""
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._reconciler.stop())
+            self._stopping.add_done_callback(lambda _: self._ended.set())
+        await asyncio.shield(self._stopping)
 
     def report(self) -> RouterReport:
         """Return what is known now."""
@@ -76,11 +82,10 @@ class Daemon:
         return self._metrics.render({app.app: app.name for app in self._reconciler.wanted.apps}, gauges)
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT."""
-        ended = asyncio.Event()
+        """Serve until SIGTERM or SIGINT, which leave HAProxy serving, or until `stop`, which does not."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, ended.set)
+            loop.add_signal_handler(number, self._ended.set)
         state = self._home.state()
         collector = Collector(state.log_key, self._buffer, self._metrics, self._remarked)
         port = await collector.listen(state.log_port)
@@ -88,15 +93,17 @@ class Daemon:
         self._home.save_state(state)
         process = make_process(self.settings, state)
         self._reconciler = Reconciler(self._home, self._haproxy, process, state, self._changed.set)
-        runner = web.AppRunner(make_app(self, self.settings.token), access_log=None)
+        runner = web.AppRunner(make_app(self, self.settings.token), access_log=None, shutdown_timeout=2.0)
         try:
-            await self._serve(runner, ended)
+            await self._serve(runner)
         finally:
+            if self._stopping is not None:
+                await self._stopping
             await runner.cleanup()
             self._reconciler.close()
             await collector.close()
 
-    async def _serve(self, runner: web.AppRunner, ended: asyncio.Event) -> None:
+    async def _serve(self, runner: web.AppRunner) -> None:
         await runner.setup()
         await web.TCPSite(runner, self.settings.listen.host, self.settings.listen.port).start()
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
@@ -106,7 +113,7 @@ class Daemon:
                 tasks.create_task(controller.report_forever(self.report, self._changed, self.accept)),
                 tasks.create_task(controller.deliver_forever(self._buffer, self.settings.id)),
             ]
-            await ended.wait()
+            await self._ended.wait()
             for task in running:
                 task.cancel()
 

@@ -75,8 +75,6 @@ PAGES = (
         "There is no app at this address. Check the spelling of the host name.",
         "<code>paas apps</code> lists your apps; <code>paas create NAME</code> makes one.",
     ),
-    Page("400", "Bad request", "The server could not understand this request."),
-    Page("408", "Request timeout", "The request did not arrive completely in time. Please send it again."),
     Page("500", "Router error", "Something went wrong in the router. Please try again in a moment."),
     Page(
         "platform",

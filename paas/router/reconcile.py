@@ -27,7 +27,7 @@ USABLE_WITHIN = 2.0  # seconds that new servers get to become usable before old 
 ORPHAN_GRACE = (
     30.0  # seconds that requests get on a server which has left the table without being drained before
 )
-STOP_GRACE = 5.0
+STOP_GRACE = 3.0  # seconds that requests get when HAProxy itself is to end
 IDLE = 5.0  # seconds between two looks when nothing calls for one
 
 

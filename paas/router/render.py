@@ -112,7 +112,7 @@ def _global(process: Process, description: str) -> str:
 
 
 def _defaults(process: Process) -> str:
-    pages = {400: "400", 408: "408", 500: "500", 502: "H13", 503: "H21", 504: "H12"}
+    pages = {500: "500", 502: "H13", 503: "H21", 504: "H12"}
     errors = "\n".join(_http_error(status, code) for status, code in pages.items())
     return f"""defaults base
   mode http
@@ -201,9 +201,10 @@ FRONTEND = """frontend edge from base
   http-request set-var(txn.rid) req.fhdr(x-request-id) if { req.fhdr(x-request-id) -m reg ^[A-Za-z0-9+/=-]{20,200}$ }
   http-request set-header X-Request-Id %%[var(txn.rid)]
   http-request set-header X-Request-Start %%[date(0,ms)]
-  http-request set-var(txn.fwd) src
-  http-request set-var(txn.fwd) req.fhdr(x-forwarded-for),concat(\,,txn.fwd) if { req.fhdr(x-forwarded-for) -m found }
-  http-request set-header X-Forwarded-For %%[var(txn.fwd)]
+  acl forwarded req.fhdr(x-forwarded-for) -m found
+  http-request set-header X-Forwarded-For "%%[req.fhdr(x-forwarded-for)], %%[src]" if forwarded
+  http-request set-header X-Forwarded-For %%[src] unless forwarded
+  http-request set-var(txn.fwd) req.fhdr(x-forwarded-for)
   http-request set-header X-Forwarded-Proto http unless { ssl_fc }
   http-request set-header X-Forwarded-Proto https if { ssl_fc }
   http-request set-header X-Forwarded-Port %%[dst_port]
