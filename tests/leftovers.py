@@ -27,11 +27,18 @@ def processes() -> set[str]:
         try:
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
             state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+            environ = (folder / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
         if PROGRAMS.search(command) and state not in "ZX":
-            lines.add(f"process {folder.name}: {command[:160]}")
+            lines.add(f"process {folder.name} of {_platform(environ)}: {command[:160]}")
     return lines
+
+
+def _platform(environ: list[bytes]) -> str:
+    """Return the data folder of the platform that started a process."""
+    mark = b"SUPERVISED_BY="
+    return next((one.removeprefix(mark).decode() for one in environ if one.startswith(mark)), "nobody")
 
 
 def mounts() -> set[str]:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from paas.supervisor.subnets import tag
+from runtime.network.rules import names_of
 from tests import leftovers
 from tests.e2e.platform import PORTS, Platform, request, until
 
@@ -122,6 +124,14 @@ def test_after_the_supervisor_is_killed_the_next_start_cleans_up_and_works(own: 
 
 
 def test_down_leaves_nothing_but_the_data_folder(own: Platform) -> None:
+    kinds = {line.split()[0] for line in left_of(own.home)}
+    assert kinds >= {
+        "process",
+        "mount",
+        "firewall",
+        "interface",
+        "subnet",
+    }  # what is looked for is there before
     assert own.supervisor("down").returncode == 0
     assert own.wait() == 0
     until(lambda: not left_of(own.home), 10, "nothing is left")
@@ -140,7 +150,6 @@ def test_down_after_a_kill_leaves_nothing_either(own: Platform) -> None:
 
 def left_of(home: Path) -> set[str]:
     """Return what one platform left behind, other platforms of this machine aside."""
-    from paas.supervisor.subnets import tag
-
-    marks = (str(home), f"paas_{tag(home)}", f"paas-{tag(home)}", f"/{tag(home)}")
+    names = names_of(tag(home))
+    marks = (str(home), names.table, f"paas-{tag(home)}", f"interface {names.veth}")
     return {line for line in leftovers.found() if any(mark in line for mark in marks)}
