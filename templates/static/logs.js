@@ -113,18 +113,19 @@ class Stream {
   }
 }
 
-function span(name, text) {
+function piece(name, text) {
   const element = document.createElement("span");
   element.className = name;
   element.textContent = text;
   return element;
 }
 
-// One of six colours, always the same for a process type.
+// Six colours, handed out to process types as they appear.
+const colours = new Map();
 function colour(name) {
-  let sum = 0;
-  for (const letter of name.split(".")[0]) sum = (sum * 31 + letter.charCodeAt(0)) % 6;
-  return `p${sum}`;
+  const type = name.replace(/\.\d+$/, "");
+  if (!colours.has(type)) colours.set(type, `p${colours.size % 6}`);
+  return colours.get(type);
 }
 
 function logLine(line) {
@@ -132,9 +133,9 @@ function logLine(line) {
   const row = document.createElement("div");
   const text = line.text.replace(ANSI, "");
   row.className = /\bat=error\b|\bcode=[HR]\d\d\b/.test(text) ? "row bad" : "row";
-  const time = span("at", at.toTimeString().slice(0, 8));
+  const time = piece("at", at.toTimeString().slice(0, 8));
   time.title = at.toISOString();
-  row.append(time, " ", span(`who ${line.source === "heroku" ? "platform" : colour(line.dyno)}`, line.dyno), " ", span("text", text));
+  row.append(time, " ", piece(`who ${line.source === "heroku" ? "platform" : colour(line.dyno)}`, line.dyno), " ", piece("text", text));
   return row;
 }
 
@@ -144,7 +145,16 @@ function appLog(box) {
   const [process, source, words, pause] = ["process", "source", "find", "pause"].map(find);
   const address = () => `${box.dataset.log}?${new URLSearchParams({ process: process.value, source: source.value })}`;
   const log = new Stream(box, address, find("state"));
-  log.take = (line) => log.add(logLine(line));
+  const offered = new Set([...process.options].map((option) => option.value));
+  const offer = (type) => {
+    if (offered.has(type)) return;
+    offered.add(type);
+    process.add(new Option(type, type));
+  };
+  log.take = (line) => {
+    offer(line.dyno.replace(/\.\d+$/, ""));
+    log.add(logLine(line));
+  };
   log.onfollow = (yes) => {
     pause.setAttribute("aria-pressed", String(!yes));
     pause.textContent = yes ? "Pause" : "Resume";
@@ -161,7 +171,7 @@ function appLog(box) {
 
 function buildLine(text) {
   const kind = text.startsWith("----->") ? "row head" : /^\s*!/.test(text) ? "row bad" : "row";
-  return span(kind, text.replace(ANSI, "") || " ");
+  return piece(kind, text.replace(ANSI, "") || " ");
 }
 
 function buildLog(box) {

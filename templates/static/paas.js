@@ -10,9 +10,18 @@ function age(then, now) {
   if (seconds < MINUTE) return `${seconds} s ago`;
   if (seconds < HOUR) return `${Math.floor(seconds / MINUTE)} min ago`;
   if (seconds < DAY) return `${Math.floor(seconds / HOUR)} h ago`;
-  const days = Math.floor(seconds / DAY);
-  if (days < 14) return `${days} day${days > 1 ? "s" : ""} ago`;
+  if (seconds < 14 * DAY) return `${inDays(seconds)} ago`;
   return new Date(then).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+}
+
+function inDays(seconds) {
+  const days = Math.floor(seconds / DAY);
+  return `${days} day${days > 1 ? "s" : ""}`;
+}
+
+function span(then, now) {
+  const seconds = Math.floor((now - then) / 1000);
+  return seconds >= DAY ? inDays(seconds) : age(then, now).replace(/ ago$/, "").replace("just now", "a moment");
 }
 
 function setText(element, text) {
@@ -22,6 +31,7 @@ function setText(element, text) {
 function refreshTimes() {
   const now = Date.now();
   for (const time of document.querySelectorAll("time[data-ago]")) setText(time, age(Date.parse(time.dateTime), now));
+  for (const time of document.querySelectorAll("time[data-span]")) setText(time, span(Date.parse(time.dateTime), now));
   for (const time of document.querySelectorAll("time[data-running]")) {
     const seconds = Math.max(0, Math.floor((now - Date.parse(time.dateTime)) / 1000));
     setText(time, seconds < MINUTE ? `${seconds} s` : `${Math.floor(seconds / MINUTE)} min ${seconds % MINUTE} s`);
@@ -102,7 +112,14 @@ document.addEventListener("htmx:afterOnLoad", () => online(true));
 
 document.addEventListener("notice", (event) => notify(event.detail.value));
 document.addEventListener("problem", (event) => notify(event.detail.value, true));
-document.addEventListener("htmx:afterSettle", refreshTimes);
+document.addEventListener("htmx:afterSettle", (event) => {
+  refreshTimes();
+  const asked = event.target.querySelector?.("[data-focus]") ?? (event.target.matches?.("[data-focus]") ? event.target : null);
+  if (asked) {
+    asked.removeAttribute("data-focus");
+    asked.focus();
+  }
+});
 
 refreshTimes();
 setInterval(refreshTimes, 1000);

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection
 from django.http import StreamingHttpResponse
 
-HEARTBEAT = 10.0  # seconds; also how soon a browser that went away is noticed
+HEARTBEAT = 3.0  # seconds; also how soon a browser that went away is noticed, and its seat is free
 LIFETIME = 600.0  # seconds; then the browser reconnects, and its rights are looked at again
 KEEP_ALIVE = ": keep-alive\n\n"
 

@@ -28,10 +28,24 @@ def age(then: datetime, now: datetime) -> str:
         return f"{seconds // MINUTE} min ago"
     if seconds < DAY:
         return f"{seconds // HOUR} h ago"
-    days = seconds // DAY
-    if days < 14:
-        return f"{days} day{'s' if days > 1 else ''} ago"
+    if seconds < 14 * DAY:
+        return f"{_days(seconds)} ago"
     return f"{then.astimezone(UTC):%-d %b %Y}"
+
+
+def span(then: datetime, now: datetime) -> str:
+    """Return how long it has been so, as the end of "up for"."""
+    seconds = int((now - then).total_seconds())
+    return (
+        _days(seconds)
+        if seconds >= DAY
+        else age(then, now).removesuffix(" ago").replace("just now", "a moment")
+    )
+
+
+def _days(seconds: int) -> str:
+    days = seconds // DAY
+    return f"{days} day{'s' if days > 1 else ''}"
 
 
 @register.filter
@@ -39,13 +53,19 @@ def ago(then: datetime | None) -> SafeString | str:
     """Return a `<time>` with the age as its text."""
     if then is None:
         return "never"
+    return _time(then, "ago", age(then, timezone.now()))
+
+
+@register.filter
+def elapsed(then: datetime) -> SafeString:
+    """Return a `<time>` with how long it has been so as its text."""
+    return _time(then, "span", span(then, timezone.now()))
+
+
+def _time(then: datetime, kind: str, text: str) -> SafeString:
     utc = then.astimezone(UTC)
-    return format_html(
-        '<time datetime="{}" title="{} UTC" data-ago>{}</time>',
-        utc.isoformat(),
-        f"{utc:%Y-%m-%d %H:%M:%S}",
-        age(then, timezone.now()),
-    )
+    title = f"{utc:%Y-%m-%d %H:%M:%S} UTC"
+    return format_html('<time datetime="{}" title="{}" data-{}>{}</time>', utc.isoformat(), title, kind, text)
 
 
 @register.filter

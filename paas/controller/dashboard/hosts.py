@@ -28,6 +28,7 @@ class HostRow:
     name: str
     state: str
     tone: str
+    cordoned: bool
     seen_at: datetime | None
     memory_bytes: int
     promised_bytes: int
@@ -82,12 +83,11 @@ def _memory(size: str) -> int:
 
 def _host_row(host: Host, placed: list[tuple[str, int]], now: datetime) -> HostRow:
     state, tone = _presence(host.seen_at, now)
-    if host.cordoned and tone == "good":
-        state, tone = "cordoned: takes no new instances", "warn"
     return HostRow(
         name=host.name,
         state=state,
         tone=tone,
+        cordoned=host.cordoned,
         seen_at=host.seen_at,
         memory_bytes=host.memory_bytes,
         promised_bytes=sum(memory for _, memory in placed),

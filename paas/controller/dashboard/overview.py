@@ -29,11 +29,9 @@ def formation_context(app: App, state: State) -> dict[str, Any]:
 @of_app("GET")
 def page(request: Request, app: App) -> HttpResponse:
     context = header(app, "overview")
-    release = app.current_release
     context |= {
         "sizes": SIZES.values(),
         "git_url": git_url(app),
-        "deployed": bool(release and release.slug_id),
         "recent": app.releases.select_related("user").order_by("-version")[:5],
     }
     return render(request, "dashboard/overview.html", context)
@@ -46,5 +44,9 @@ def live(request: Request, app: App) -> HttpResponse:
     if request.GET.get("seen") == state.seen:
         return HttpResponse(status=204)
     context = formation_context(app, state)
-    context |= {"url": web_url(app), "new_shape": request.GET.get("shape") != state.shape}
+    context |= {
+        "url": web_url(app),
+        "git_url": git_url(app),
+        "new_shape": request.GET.get("shape") != state.shape,
+    }
     return render(request, "dashboard/partials/live.html", context)

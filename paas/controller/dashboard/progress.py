@@ -31,19 +31,19 @@ PHASES = (
 BUILD_AHEAD = ("queue", "build", "start", "cutover", "drain")
 DEPLOY_AHEAD = ("start", "cutover", "drain")
 WORDS = {
-    "receive": "Receive the push",
-    "queue": "Wait for a builder",
-    "fetch": "Fetch the source",
+    "receive": "Receive",
+    "queue": "Queue",
+    "fetch": "Fetch source",
     "build": "Build",
-    "package": "Package the slug",
-    "upload": "Store the slug",
-    "release": "Release command",
-    "pull": "Pull the slug",
-    "start": "Start and check health",
+    "package": "Package",
+    "upload": "Store",
+    "release": "Release phase",
+    "pull": "Pull",
+    "start": "Start, health",
     "boot": "Boot",
     "health": "Health check",
-    "cutover": "Switch the routers",
-    "drain": "Drain the old release",
+    "cutover": "Cut over",
+    "drain": "Drain old",
 }
 
 

@@ -87,6 +87,7 @@ class Health:
 class State:
     health: Health
     version: int | None
+    deployed: bool
     maintenance: bool
     processes: tuple[ProcessRow, ...]
     one_offs: tuple[OneOffRow, ...]
@@ -135,6 +136,7 @@ def state_of(app: App) -> State:
             sum(row.up for row in processes), sum(row.quantity for row in processes), bool(processes)
         ),
         version=app.current_release.version if app.current_release else None,
+        deployed=bool(app.current_release and app.current_release.slug_id),
         maintenance=app.maintenance,
         processes=processes,
         one_offs=tuple(_one_off(dyno) for dyno in everything if dyno.id not in known),

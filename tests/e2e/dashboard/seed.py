@@ -158,7 +158,7 @@ def make_build(
     status: str,
     ago: timedelta,
     commit: str,
-    message: str,
+    subject: str,
     release: Release | None = None,
     **fields: Any,
 ) -> Build:
@@ -168,7 +168,7 @@ def make_build(
         user=app.owner,
         status=status,
         commit=commit,
-        commit_message=message,
+        commit_message=subject,
         source_file="",
         slug=release.slug if release else None,
         release=release,
