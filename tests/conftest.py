@@ -5,6 +5,7 @@ In: the machine.  Out: fixtures for free ports, short folders and a real Redis; 
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 import subprocess
@@ -26,20 +27,24 @@ def short_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def free_ports() -> Callable[[int], list[int]]:
-    """Give N ports of the loopback address that were free a moment ago, all different."""
-    given: set[int] = set()
+    """Give N ports of the loopback address that are free, all different.
+
+    Below the range from which the kernel takes the ports of outgoing connections: one of those would be in the way.
+    """
+    candidates = random.sample(range(20000, 32000), 4000)
 
     def choose(count: int) -> list[int]:
-        ports: list[int] = []
-        while len(ports) < count:
-            with socket.create_server(("127.0.0.1", 0)) as one:
-                port = one.getsockname()[1]
-            if port not in given:
-                given.add(port)
-                ports.append(port)
-        return ports
+        return [next(port for port in iter(candidates.pop, None) if _is_free(port)) for _ in range(count)]
 
     return choose
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ PORTS = {
     "PAAS_AGENT_PORT": "agent_port",
     "PAAS_ROUTER_CONTROL_PORT": "router_control_port",
 }
+LISTEN = "0A"  # the state in /proc/net/tcp
 LOOPBACK_ONLY = {"PAAS_AGENT_PORT", "PAAS_ROUTER_CONTROL_PORT"}
 
 
@@ -90,18 +91,23 @@ def _taken(variable: str, port: int, holder: int | None) -> str:
 
 
 def _holder(port: int) -> int | None:
-    """Return the process that listens on a TCP port of this network namespace."""
-    inodes = set()
+    """Return the process that has a TCP port of this network namespace: who listens there, or else who uses it."""
+    listening, using = set(), set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         if not Path(table).exists():
             continue
         for line in Path(table).read_text().splitlines()[1:]:
             columns = line.split()
-            if columns[3] == "0A" and int(columns[1].rpartition(":")[2], 16) == port:
-                inodes.add(f"socket:[{columns[9]}]")
+            if int(columns[1].rpartition(":")[2], 16) == port:
+                (listening if columns[3] == LISTEN else using).add(f"socket:[{columns[9]}]")
+    return _owner(listening or using)
+
+
+def _owner(sockets: set[str]) -> int | None:
+    """Return a process that has one of these sockets open."""
     for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
         try:
-            if str(descriptor.readlink()) in inodes:
+            if str(descriptor.readlink()) in sockets:
                 return int(descriptor.parts[2])
         except OSError:
             continue
