@@ -19,7 +19,7 @@ from paas.configuration import Configuration, ConfigurationError, configuration
 from paas.supervisor import control, proctable, subnets
 from paas.supervisor.layout import SOURCE, Layout
 from paas.supervisor.platform import Platform, Wishes, problems, this_machine
-from paas.supervisor.processes import base_environment, environment, python_processes, redis
+from paas.supervisor.processes import base_environment, environment, needs_redis, python_processes, redis
 
 DOWN_DEADLINE = 60.0  # seconds until `down` gives up waiting for the last process
 NOT_RUNNING = 3  # exit status, as of systemctl
@@ -58,7 +58,7 @@ def _arguments() -> argparse.ArgumentParser:
     restart = commands.add_parser("restart", help="restart one process; apps keep answering")
     restart.add_argument("name")
     restart.set_defaults(command=_restart)
-    execute = commands.add_parser("exec", help="become one process, for systemd units")
+    execute = commands.add_parser("exec", help="become one process, or `setup`: for systemd units")
     execute.add_argument("name")
     execute.set_defaults(command=_exec)
     return parser
@@ -129,16 +129,27 @@ def _restart(settings: Configuration, layout: Layout, options: argparse.Namespac
 def _exec(settings: Configuration, layout: Layout, options: argparse.Namespace) -> int:
     """Become a process with the arguments and environment that `up` gives it: systemd then supervises it."""
     layout.make_folders()
+    base = base_environment(os.environ, layout)
+    os.chdir(SOURCE)
+    if options.name == "setup":
+        return _become((sys.executable, "manage.py", "setup_platform"), {**base, **os.environ})
+    if options.name == "redis" and not needs_redis():
+        _say("REDIS_URL names another Redis; this one is not needed.")
+        return 0
     known = {"redis": redis(layout)}
     if layout.machine.exists():
         machine = this_machine(settings, layout)
         known |= {process.name: process for process in python_processes(settings, layout, machine)}
     process = known.get(options.name)
     if process is None:
-        raise Refused(f"There is no process {options.name!r} yet; known: {', '.join(known)}. Set up first.")
-    os.chdir(SOURCE)
-    environ = environment(process, base_environment(os.environ, layout))
-    os.execvpe(process.argv[0], process.argv, environ)  # noqa: S606 (replacing this process is the point)
+        raise Refused(
+            f"There is no process {options.name!r}; there is: setup, {', '.join(known)}. Run setup first."
+        )
+    return _become(process.argv, environment(process, base))
+
+
+def _become(argv: tuple[str, ...], environ: dict[str, str]) -> int:
+    os.execvpe(argv[0], argv, environ)  # noqa: S606 (replacing this process is the point)
 
 
 def _end_leftovers(layout: Layout) -> None:

@@ -92,7 +92,8 @@ def _taken(variable: str, port: int, holder: int | None) -> str:
 
 def _holder(port: int) -> int | None:
     """Return the process that has a TCP port of this network namespace: who listens there, or else who uses it."""
-    listening, using = set(), set()
+    listening: set[str] = set()
+    using: set[str] = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         if not Path(table).exists():
             continue
