@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
@@ -60,9 +61,14 @@ class Api:
         return self.call("DELETE", path, body, **headers)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def static_folder() -> None:
+    """The set-up makes it; whitenoise warns where it is missing."""
+    django_settings.STATIC_ROOT.mkdir(exist_ok=True)
+
+
 @pytest.fixture(autouse=True)
-def empty_redis(redis_server: str, settings: Any) -> Iterator[None]:
-    settings.STATIC_ROOT.mkdir(exist_ok=True)
+def empty_redis(redis_server: str) -> Iterator[None]:
     redis_client.cache_clear()
     redis_client().flushall()
     cache.clear()
