@@ -6,6 +6,7 @@ In: arguments and `PAAS_AGENT_*`.  Out: exit status 0, 1 (failed), 2 (settings),
 from __future__ import annotations
 
 import argparse
+import fcntl
 import logging
 import os
 import sys
@@ -168,8 +169,23 @@ def _on_path(name: str) -> bool:
 def _stop(settings: Settings, _: argparse.Namespace) -> int:
     with _client(settings) as client:
         client.stop(remove=True)
+    if not _ended_within(settings.state / "lock", 30.0):
+        print("The containers are stopped, but the agent has not ended; look at its log.", file=sys.stderr)
+        return 1
     print("Every container is stopped and removed; the agent has ended.")
     return 0
+
+
+def _ended_within(lock: Path, seconds: float) -> bool:
+    """Wait until the agent has let go of its lock, the last thing it does."""
+    deadline = time.monotonic() + seconds
+    with lock.open("rb") as file:
+        while time.monotonic() < deadline:
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            time.sleep(0.05)
+    return False
 
 
 def _run(settings: Settings, arguments: argparse.Namespace) -> int:

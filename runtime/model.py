@@ -118,7 +118,7 @@ class WantedState(Struct):
 
 
 class JobInput(Struct):
-    """A file fetched by the agent from the controller (`path` under its internal API) and bound read-only at `target`."""
+    """A file fetched from the controller (`path` is absolute there) and bound read-only at `target`."""
 
     path: str
     target: str
@@ -220,7 +220,10 @@ class Capacity(Struct):
 
 
 class HostReport(Struct):
-    """Sent on every change and every few seconds. `generation` is the wanted state in force. Whole, never a delta."""
+    """Sent on every change and every few seconds. `generation` is the wanted state in force. Whole, never a delta.
+
+    `jobs` come without their `result`; ask for the job to get it.
+    """
 
     host: str
     sequence: int

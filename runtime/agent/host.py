@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from signal import SIGKILL
 
+import msgspec
+
 from runtime.agent.controller import Controller
 from runtime.agent.diff import ENDING, Actions, diff
 from runtime.agent.instance import Context, Instance
@@ -36,6 +38,7 @@ log = logging.getLogger(__name__)
 KEEP_JOB_SECONDS = 3600.0
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 5.0
+SWEEP_SECONDS = 600.0
 
 
 class OlderGeneration(Exception):
@@ -57,6 +60,7 @@ class Host:
         self._stopping: set[asyncio.Task[None]] = set()
         self._sequence = 0
         self._closing = False
+        self._swept_at = 0.0
         self._capacity = capacity()
         self.wanted = WantedState(generation=0)
         self.instances: dict[str, Instance] = {}
@@ -173,13 +177,17 @@ class Host:
         self._forget_output(id_)
         self._context.changed()
 
-    def forget_old_jobs(self, now: float) -> None:
+    def forget_old(self, now: float) -> None:
+        """Drop jobs that ended long ago, and output that belongs to nobody."""
         for id_, job in tuple(self.jobs.items()):
             if job.ended.is_set() and now - job.status.since > KEEP_JOB_SECONDS:
                 self.forget_job(id_)
+        if now - self._swept_at > SWEEP_SECONDS:
+            self._swept_at = now
+            self._context.logs.sweep(now)
 
     def report(self) -> HostReport:
-        """Everything, as it is now. The sequence grows over restarts too."""
+        """Everything, as it is now, but for the jobs' results. The sequence grows over restarts too."""
         self._sequence = max(self._sequence + 1, int(time.time() * 1000))
         return HostReport(
             host=self._id,
@@ -187,7 +195,7 @@ class Host:
             generation=self.wanted.generation,
             capacity=self._capacity,
             instances=tuple(instance.status for instance in self.instances.values()),
-            jobs=tuple(job.status for job in self.jobs.values()),
+            jobs=tuple(msgspec.structs.replace(job.status, result="") for job in self.jobs.values()),
         )
 
     def save(self) -> None:

@@ -47,7 +47,7 @@ class Reporter:
         while True:
             await self._wait_for_change()
             try:
-                host.forget_old_jobs(time.time())
+                host.forget_old(time.time())
                 await self._report(host)
             except Exception as error:
                 await self._failed(error)

@@ -18,6 +18,7 @@ from runtime.model import ContainerSpec, LogLine, NetworkMode
 
 log = logging.getLogger(__name__)
 REOPEN_SECONDS = 5.0
+KEEP_SECONDS = 3600.0
 Reopen = Callable[[str], Awaitable[None]]
 
 
@@ -60,14 +61,17 @@ class LogHub:
             self.sources[spec.id] = source
         source.ended = False
         self.attach(spec.id)
+        if source.spool.half_rotated() and source.rotating is None:
+            source.rotating = asyncio.create_task(self._reopen_file(spec.id, source))
         return source
 
     def attach(self, container: str) -> None:
-        """Watch the file (again): called when the engine has made it."""
+        """Watch the file that is written (again): called when the engine has made it."""
         source = self.sources[container]
-        if source.spool.path.exists():
+        segments = source.spool.segments()
+        if segments:
             previous = source.watch
-            source.watch = self._inotify.watch(source.spool.path, lambda: self._written(container))
+            source.watch = self._inotify.watch(segments[-1].path, lambda: self._written(container))
             if previous not in (-1, source.watch):
                 self._inotify.forget(previous)
         self._written(container)
@@ -99,6 +103,14 @@ class LogHub:
             self._inotify.forget(source.watch)
             source.spool.remove()
             _wake(source)
+
+    def sweep(self, now: float) -> None:
+        """Delete old output of containers that nobody knows any more."""
+        folder = self._log_path("any").parent
+        for file in folder.iterdir() if folder.is_dir() else ():
+            known = file.name.partition(".log")[0] in self.sources
+            if not known and now - file.stat().st_mtime > KEEP_SECONDS:
+                file.unlink(missing_ok=True)
 
     async def follow(
         self, container: str, cursor: int, *, follow: bool
@@ -141,11 +153,12 @@ class LogHub:
             self.wake_shipper.set()
         _wake(source)
         if not source.ended and source.rotating is None and source.spool.needs_rotation():
-            source.rotating = asyncio.create_task(self._rotate(container, source))
-
-    async def _rotate(self, container: str, source: Source) -> None:
-        try:
             source.spool.set_aside()
+            source.rotating = asyncio.create_task(self._reopen_file(container, source))
+
+    async def _reopen_file(self, container: str, source: Source) -> None:
+        """The second half of a rotation; after a crash in its first half the only one."""
+        try:
             await self._reopen(container)
             await _until(source.spool.path.exists, REOPEN_SECONDS)
             source.spool.drop_old()

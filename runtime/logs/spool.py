@@ -75,6 +75,10 @@ class Spool:
     def needs_rotation(self) -> bool:
         return (_size(self.path) or 0) > self._max_bytes
 
+    def half_rotated(self) -> bool:
+        """Set aside, and the writer not told yet (or not there)."""
+        return bool(self._rotated()) and not self.path.exists()
+
     def set_aside(self) -> None:
         """Rename the current file. The writer goes on in it until it is told to open `path` anew."""
         current = self.segments()[-1]

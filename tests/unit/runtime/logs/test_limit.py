@@ -1,0 +1,59 @@
+"""Lines a second: what is kept, what is counted."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.logs.limit import Bucket, limit
+from runtime.model import LogLine, Stream
+
+pytestmark = pytest.mark.unit
+
+
+def lines(*times: float, stream: Stream = Stream.STDOUT) -> list[LogLine]:
+    return [LogLine(cursor=n, at=at, stream=stream, text=str(n)) for n, at in enumerate(times, 1)]
+
+
+def test_within_the_rate_nothing_is_lost() -> None:
+    given_lines = lines(*(n * 0.11 for n in range(100)))
+    _, kept, dropped = limit(Bucket(rate=10, burst=1), given_lines)
+    assert (kept, dropped) == (given_lines, 0)
+
+
+def test_a_burst_passes_and_the_rest_is_counted_where_it_is_missing() -> None:
+    given_lines = lines(0, 0, 0, 0, 0, 10)
+    _, kept, dropped = limit(Bucket(rate=1, burst=2), given_lines)
+    assert dropped == 3
+    assert [line.text for line in kept] == [
+        "1",
+        "2",
+        "Error L10 (output buffer overflow): 3 lines lost: more than 1 lines a second were written",
+        "6",
+    ]
+    assert (kept[2].stream, kept[2].cursor) == (Stream.SYSTEM, 5)
+
+
+def test_the_agents_own_lines_are_never_dropped() -> None:
+    system = lines(0, 0, 0, stream=Stream.SYSTEM)
+    _, kept, dropped = limit(Bucket(rate=1, burst=1), system)
+    assert (kept, dropped) == (system, 0)
+
+
+def test_catching_up_after_an_outage_loses_nothing_written_slowly() -> None:
+    hour = lines(*(float(n) for n in range(3600)))  # read all at once, written one a second
+    _, kept, dropped = limit(Bucket(rate=2, burst=5), hour)
+    assert (len(kept), dropped) == (3600, 0)
+
+
+@given(st.lists(st.floats(0, 10), max_size=60), st.integers(0, 60))
+def test_kept_and_dropped_add_up_however_the_lines_are_cut(times: list[float], cut: int) -> None:
+    given_lines = lines(*sorted(times))
+    bucket, first, lost_first = limit(Bucket(rate=2, burst=3), given_lines[:cut])
+    _, second, lost_second = limit(bucket, given_lines[cut:])
+    kept = [line for line in first + second if line.stream is Stream.STDOUT]
+    _, whole, lost = limit(Bucket(rate=2, burst=3), given_lines)
+    assert len(kept) + lost_first + lost_second == len(given_lines)
+    assert lost_first + lost_second == lost
+    assert kept == [line for line in whole if line.stream is Stream.STDOUT]
