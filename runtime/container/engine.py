@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGKILL, SIGSTOP
 
 import msgspec
 
@@ -28,6 +28,8 @@ from runtime.model import ContainerSpec, ExitInfo, ImageRef
 from runtime.network import rules
 
 _REMOVERS = 4
+_INIT_TAKES = 2.0  # seconds
+_KILL_TAKES = 10.0  # seconds
 _INTERFACES_GONE = 10.0  # seconds
 
 
@@ -155,6 +157,8 @@ class CrunEngine:
             # Before start there is only the runtime's own process, which ignores anything milder.
             number = signal if record.started_at is not None else SIGKILL
             if record.boot_id == self._parts.boot_id:
+                if number not in (SIGKILL, SIGSTOP):
+                    process.wait_catching(record.pid, number, _INIT_TAKES)
                 process.send(record.pid, record.pid_started, number)
 
     def wait(self, container: str, timeout: float) -> ExitInfo | None:
@@ -270,7 +274,7 @@ class CrunEngine:
             code, at = int(file.read_text()), file.stat().st_mtime
         except (OSError, ValueError):
             if same_boot:
-                process.send(record.pid, record.pid_started, SIGKILL)
+                process.end(record.pid, record.pid_started, _KILL_TAKES)
             return exits.lost(time.time())
         if code == exits.INIT_FAILED:
             code = exits.exec_failure(files.tail(self._layout.log(record.id))) or code

@@ -35,10 +35,17 @@ def classify(code: int, oom_kills: int, memory_limit: int, at: float) -> ExitInf
 
 def exec_failure(log_tail: bytes) -> int | None:
     """Return a shell's status (126, 127) when the last words of the log are the init's, that it could not exec."""
-    match = _EXEC_FAILURE.search(log_tail)
+    match = _EXEC_FAILURE.search(_join_stderr(log_tail))
     if match is None:
         return None
     return _NOT_FOUND if match[1].startswith(b"No such file") else _NOT_EXECUTABLE
+
+
+def _join_stderr(log_tail: bytes) -> bytes:
+    """Put conmon's lines `time stream F|P text` together again: P is a piece of a line, F its end."""
+    fields = (line.split(b" ", 3) for line in log_tail.splitlines())
+    pieces = (field for field in fields if len(field) == 4 and field[1] == b"stderr")
+    return b"".join(text + (b"\n" if kind == b"F" else b"") for _, _, kind, text in pieces)
 
 
 def lost(at: float) -> ExitInfo:

@@ -10,7 +10,6 @@ import contextlib
 import os
 import resource
 import shutil
-import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -106,9 +105,8 @@ def unmake(parts: Parts, container: str, record: Record | None) -> None:
         process.kill_supervisors(str(directory))
     conmon.run_runtime(parts.runtime, str(layout.state), "delete", "--force", container)
     if record is not None:
-        if not process.wait_gone(record.conmon_pid, record.conmon_started, _CONMON_GRACE):
-            process.send(record.conmon_pid, record.conmon_started, signal.SIGKILL)
-        process.reap(record.conmon_pid)
+        process.wait_gone(record.conmon_pid, record.conmon_started, _CONMON_GRACE)
+        process.end(record.conmon_pid, record.conmon_started, _CONMON_GRACE)
     kill_group(parts.cgroups, layout.cgroup_of(container))
     rootfs.dismantle(layout.work(container))
     for name in (container, f"{container}.ext4"):
@@ -120,9 +118,7 @@ def unmake(parts: Parts, container: str, record: Record | None) -> None:
 def kill_group(cgroups: CgroupV1 | CgroupV2, path: str) -> None:
     """Kill what the runtime may have left in a control group, and remove the group."""
     for pid in cgroups.processes(path):
-        started = process.start_time(pid)
-        process.send(pid, started, signal.SIGKILL)
-        process.wait_gone(pid, started, _CONMON_GRACE)
+        process.end(pid, process.start_time(pid), _CONMON_GRACE)
     cgroups.remove(path)
 
 

@@ -6,9 +6,12 @@ In: pids.  Out: start times, descriptors to wait on, signals sent.
 from __future__ import annotations
 
 import contextlib
+import functools
+import operator
 import os
 import select
 import signal
+import time
 from pathlib import Path
 
 _SUPERVISORS = (b"conmon", b"crun", b"runc")
@@ -89,6 +92,32 @@ def is_supervisor(command_line: bytes, bundle: str) -> bool:
     """Tell whether this is a conmon or OCI runtime that was told to use the directory `bundle`."""
     program, *words = command_line.split(b"\0")
     return program.rpartition(b"/")[2] in _SUPERVISORS and bundle.encode() in words
+
+
+def parse_signal_mask(status: str) -> int:
+    """Return the signals that a process blocks or catches, as the bits of /proc/PID/status."""
+    lines = (line.split() for line in status.splitlines())
+    masks = [int(words[1], 16) for words in lines if words and words[0] in ("SigBlk:", "SigCgt:")]
+    return functools.reduce(operator.or_, masks, 0)
+
+
+def wait_catching(pid: int, number: int, timeout: float) -> None:
+    """Wait until the process would notice the signal: the kernel drops it for a PID 1 that has no handler yet."""
+    deadline, bit = time.monotonic() + timeout, 1 << (number - 1)
+    while time.monotonic() < deadline:
+        try:
+            if parse_signal_mask(Path(f"/proc/{pid}/status").read_text()) & bit:
+                return
+        except OSError:
+            return
+        time.sleep(0.001)
+
+
+def end(pid: int, started: int, timeout: float) -> None:
+    """Kill the process, wait until it is gone, and collect it if it is ours."""
+    if send(pid, started, signal.SIGKILL):
+        wait_gone(pid, started, timeout)
+    reap(pid)
 
 
 def reap(pid: int) -> None:

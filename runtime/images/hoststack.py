@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import threading
 from pathlib import Path
 
 _DIRECTORIES = (
@@ -37,6 +38,7 @@ _FILES = {
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
 }
 _LAYOUT = "1"  # raise it when this module makes a different tree from the same host
+_lock = threading.Lock()
 
 
 def fingerprint(etc: Path = Path("/etc")) -> str:
@@ -51,11 +53,12 @@ def fingerprint(etc: Path = Path("/etc")) -> str:
 def make(parent: Path) -> Path:
     """Return the directory of the stack under `parent`, made on first use (a third of a second)."""
     target = parent / fingerprint()
-    if not target.is_dir():
-        draft = parent / ".draft"
-        shutil.rmtree(draft, ignore_errors=True)
-        _fill(draft)
-        draft.replace(target)
+    with _lock:
+        if not target.is_dir():
+            draft = parent / ".draft"
+            shutil.rmtree(draft, ignore_errors=True)
+            _fill(draft)
+            draft.replace(target)
     return target
 
 

@@ -123,7 +123,18 @@ def test_memory_limit_of_a_child_is_seen_too(host: Host) -> None:
 
 
 def test_process_limit(host: Host) -> None:
-    script = "import os,time\nn=0\ntry:\n  while n<100:\n    if os.fork()==0: time.sleep(30); os._exit(0)\n    n+=1\nexcept OSError as e: print('stopped', n)"
+    script = """
+import os, time
+made = 0
+try:
+    while made < 100:
+        if os.fork() == 0:
+            time.sleep(30)
+            os._exit(0)
+        made += 1
+except OSError:
+    print("stopped", made)
+"""
     ended, output = host.python(script, limits=Limits(pids=20))
     assert output.startswith("stopped 1")
     assert ended.code == 0
@@ -152,7 +163,8 @@ def test_disk_limits(host: Host, path: str, fits: int, limits: Limits) -> None:
 
 
 def test_scratch_on_disk_limits_and_disappears(host: Host) -> None:
-    fill = "head -c 40M /dev/zero > /app/x && echo fits; head -c 20M /dev/zero > /tmp/y && echo tmp; head -c 99M /dev/zero > /app/z"
+    fill = "head -c 40M /dev/zero > /app/x && echo fits; head -c 20M /dev/zero > /tmp/y && echo tmp"
+    fill += "; head -c 99M /dev/zero > /app/z"
     limits = Limits(memory_bytes=64 * MIB, writable_bytes=MIB, tmp_bytes=MIB)
     ended, output = host.shell(fill, limits=limits, create={"scratch_bytes": 96 * MIB})
     assert output.startswith("fits\ntmp\n")
@@ -196,7 +208,8 @@ def test_a_damaged_volume_is_made_anew(host: Host) -> None:
 
 
 def test_read_file_stays_within_the_root(host: Host) -> None:
-    script = "echo result > /tmp/result; echo long > /app/f; ln -s /etc/shadow /app/link; ln -s f /app/inner; mkfifo /app/p"
+    script = "echo result > /tmp/result; echo long > /app/f; ln -s /etc/shadow /app/link; ln -s f /app/inner"
+    script += "; mkfifo /app/p"
     container = host.start("/bin/sh", "-c", script)
     try:
         host.finish(container)
@@ -234,7 +247,10 @@ def test_usage_and_log_rotation(host: Host) -> None:
 
 
 def test_no_network_has_only_loopback(host: Host) -> None:
-    script = "import socket\nprint([n for _, n in socket.if_nameindex()])\ns=socket.create_server(('127.0.0.1',0)); socket.create_connection(s.getsockname())"
+    script = (
+        "import socket as s; print([n for _, n in s.if_nameindex()]); a = s.create_server(('127.0.0.1', 0))"
+    )
+    script += "; s.create_connection(a.getsockname())"
     ended, output = host.python(script, network=NetworkMode.NONE)
     assert (ended.code, output) == (0, "['lo']\n")
 
