@@ -53,7 +53,11 @@ def _arguments() -> argparse.ArgumentParser:
     up.add_argument("--ready-file", type=Path, metavar="FILE", help="write JSON to FILE once all is up")
     up.add_argument("--stack", help="the stack of new apps: debian-13, host (default: PAAS_STACK)")
     up.set_defaults(command=_up)
-    commands.add_parser("down", help="stop the platform of PAAS_HOME").set_defaults(command=_down)
+    down = commands.add_parser("down", help="stop the platform of PAAS_HOME")
+    down.add_argument(
+        "--leftovers", action="store_true", help="remove containers and HAProxy that run without it"
+    )
+    down.set_defaults(command=_down)
     commands.add_parser("status", help="list its processes").set_defaults(command=_status)
     restart = commands.add_parser("restart", help="restart one process; apps keep answering")
     restart.add_argument("name")
@@ -82,11 +86,13 @@ async def _run(settings: Configuration, layout: Layout, wishes: Wishes) -> int:
     return await Platform(settings, layout, _say).run(wishes)
 
 
-def _down(settings: Configuration, layout: Layout, _: argparse.Namespace) -> int:
+def _down(settings: Configuration, layout: Layout, options: argparse.Namespace) -> int:
     try:
         control.ask(layout.control_socket, {"do": "down"})
     except control.NotRunning:
-        return _down_after_kill(settings, layout)
+        if not layout.process_table.exists() and not (options.leftovers and layout.machine.exists()):
+            raise
+        return _remove_leftovers(settings, layout)
     deadline = time.monotonic() + DOWN_DEADLINE
     while time.monotonic() < deadline:
         with contextlib.suppress(Refused), _only_one(layout):
@@ -96,18 +102,16 @@ def _down(settings: Configuration, layout: Layout, _: argparse.Namespace) -> int
     raise Refused(f"The platform did not stop within {DOWN_DEADLINE:.0f} s; see {layout.logs}.")
 
 
-def _down_after_kill(settings: Configuration, layout: Layout) -> int:
-    """The supervisor is gone. Take down what it left, if it left anything."""
-    if not layout.process_table.exists():
-        raise control.NotRunning("The platform is not running.")
+def _remove_leftovers(settings: Configuration, layout: Layout) -> int:
+    """There is no supervisor. Take down what a killed one, or services that were stopped, left running."""
+
+    async def remove() -> None:
+        await Platform(settings, layout, _say).remove_leftovers()
+
     with _only_one(layout):
         _end_leftovers(layout)
-        asyncio.run(_remove_leftovers(settings, layout))
+        asyncio.run(remove())
     return 0
-
-
-async def _remove_leftovers(settings: Configuration, layout: Layout) -> None:
-    await Platform(settings, layout, _say).remove_leftovers()
 
 
 def _status(settings: Configuration, layout: Layout, _: argparse.Namespace) -> int:

@@ -97,7 +97,7 @@ class Platform:
             check=False,
         )
 
-    def start(self) -> None:
+    def start(self, *, sample: bool = False) -> None:
         """Start and wait until all is up. Raises AssertionError with the output when it does not come up."""
         ready_file = self.home / "ready.json"
         ready_file.unlink(missing_ok=True)

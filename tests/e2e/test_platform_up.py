@@ -148,6 +148,25 @@ def test_down_after_a_kill_leaves_nothing_either(own: Platform) -> None:
     until(lambda: not left_of(own.home), 10, "nothing is left")
 
 
+def test_the_sample_is_deployed_once_and_serves_again_after_a_restart(
+    free_ports: Callable[[int], list[int]],
+) -> None:
+    one = Platform.prepare(free_ports(len(PORTS)))
+    try:
+        one.start(sample=True)
+        assert one.get("sample").status == 200
+        assert "Deploying the sample app" in one.output.read_text()
+        one.stop()
+        one.output.unlink()
+        one.start(sample=True)
+        assert one.get("sample").status == 200  # the ready file is written when the apps serve, not before
+        assert "Deploying the sample app" not in one.output.read_text()
+        assert len(one.api("GET", "/apps/sample/releases").json()) == 2
+    finally:
+        one.remove()
+    until(lambda: not left_of(one.home), 10, "nothing is left")
+
+
 def left_of(home: Path) -> set[str]:
     """Return what one platform left behind, other platforms of this machine aside."""
     names = names_of(tag(home))
