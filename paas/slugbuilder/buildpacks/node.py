@@ -105,9 +105,8 @@ def start_command(app: Path, package: dict[str, Any]) -> str:
 
 
 def runtime_env(app: Path) -> dict[str, str]:
-    # The shims come last: a stack's own npm wins.
     return {
-        "PATH": f"{app}/node_modules/.bin:/usr/local/bin:/usr/bin:/bin:{app}/.paas/bin",
+        "PATH": f"{app}/.paas/bin:{app}/node_modules/.bin:/usr/local/bin:/usr/bin:/bin",
         "NODE_ENV": "production",
         "NODE_HOME": "/usr",
         "LANG": "C.UTF-8",

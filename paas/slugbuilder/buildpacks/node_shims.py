@@ -1,7 +1,7 @@
-"""npm and npx for the run stack, which has neither.
+"""npm and npx at run time.
 
 In: an app folder.  Out: `.paas/bin/npm` and `npx`: they start scripts and installed programs and get out of the way,
-so that the app is a direct child of its init, gets the signals, and no npm stays in memory.
+so that the app gets the signals and no npm stays in memory. Run images have no npm; where one is, it does the rest.
 """
 
 from __future__ import annotations
@@ -14,20 +14,24 @@ case "$1" in
   start|test|stop|restart) script=$1; shift ;;
   run|run-script|rum|urn) script=${2:-}; shift; [ $# -gt 0 ] && shift ;;
   exec|x) shift; [ "$1" = "--" ] && shift; exec npx "$@" ;;
-  -v|--version) echo "script runner of the platform (npm itself is in the build stack only)"; exit 0 ;;
-  *) echo "npm $1: at run time there are start, test, run and exec; the build installs packages." >&2; exit 1 ;;
+  *)
+    [ -x /usr/bin/npm ] && exec /usr/bin/npm "$@"
+    echo "npm $1: at run time there are start, test, run and exec; the build installs packages." >&2
+    exit 1
+    ;;
 esac
 [ "$1" = "--" ] && shift
 command=$(node -e '
-  const fs = require("fs"), script = process.argv[1];
+  const fs = require("fs"), [script, ...args] = process.argv.slice(1);
   const s = JSON.parse(fs.readFileSync("package.json", "utf8").replace(/^\uFEFF/, "")).scripts || {};
   const main = s[script] || (script === "start" && fs.existsSync("server.js") ? "node server.js" : "");
   if (!main) { console.error(`npm: package.json has no script "${script}"`); process.exit(1); }
-  process.stdout.write((s["pre" + script] ? s["pre" + script] + " && " : "") + main);
-' "$script") || exit 1
+  const quoted = args.map((arg) => " \x27" + arg.replace(/\x27/g, "\x27\\\x27\x27") + "\x27").join("");
+  process.stdout.write((s["pre" + script] ? s["pre" + script] + " && " : "") + main + quoted);
+' -- "$script" "$@") || exit 1
 export npm_lifecycle_event="$script" PATH="$PWD/node_modules/.bin:$PATH"
-echo "> $command $*"
-exec sh -c "$command \"\$@\"" sh "$@"
+echo "> $command"
+exec "${0%/bin/*}/run" "$command"
 """
 
 NPX = r"""#!/bin/sh
@@ -40,7 +44,7 @@ exit 1
 
 
 def write_shims(app: Path) -> None:
-    """Write both programs; they come last on PATH, so that a stack's own npm wins."""
+    """Write both programs; they come first on PATH."""
     folder = app / ".paas" / "bin"
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in (("npm", NPM), ("npx", NPX)):
