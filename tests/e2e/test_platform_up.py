@@ -154,7 +154,7 @@ def test_the_sample_is_deployed_once_and_serves_again_after_a_restart(
     one = Platform.prepare(free_ports(len(PORTS)))
     try:
         one.start(sample=True)
-        assert one.get("sample").status == 200
+        assert one.get("sample").status == 200, one.logs()
         assert "Deploying the sample app" in one.output.read_text()
         one.stop()
         one.output.unlink()
