@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -34,6 +35,7 @@ class AccountSerializer(serializers.Serializer[User]):
     eco_dynos_enabled = Constant(False)
     email = serializers.EmailField()
     federated = Constant(False)
+    git_url = serializers.SerializerMethodField()
     id = serializers.UUIDField()
     identity_provider = Constant(None)
     last_login = Time(allow_null=True)
@@ -44,6 +46,10 @@ class AccountSerializer(serializers.Serializer[User]):
     two_factor_authentication = Constant(False)
     updated_at = Time()
     verified = Constant(True)
+
+    def get_git_url(self, user: User) -> str:
+        """Return where repositories are: clients keep credentials for its host."""
+        return str(settings.PAAS.git_url)
 
 
 class AccountChangeSerializer(serializers.Serializer[None]):

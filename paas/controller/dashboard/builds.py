@@ -52,7 +52,8 @@ def state(request: Request, app: App, build_id: UUID) -> HttpResponse:
 
 @of_app("POST")
 def cancel(request: Request, app: App, build_id: UUID) -> HttpResponse:
-    build = builds.cancel_build(request.user, find_build(app, str(build_id)))
+    builds.cancel_build(request.user, find_build(app, str(build_id)))
+    build = find_build(app, str(build_id))  # as it is now
     url = reverse("dashboard:build", args=[app.name, build.id])
     return changed(
         request,

@@ -36,25 +36,23 @@ def in_memory(data: Data) -> bytes:
 
 def read_sizes(delta: Data) -> tuple[int, int, int]:
     """Return the base's size, the result's size, and where the instructions start."""
+    sizes = [0, 0]
+    at = 0
     try:
-        base_size, at = _varint(delta, 0)
-        result_size, at = _varint(delta, at)
+        for which in (0, 1):
+            shift = 0
+            while True:
+                byte = delta[at]
+                at += 1
+                sizes[which] |= (byte & 0x7F) << shift
+                if byte < 0x80:
+                    break
+                shift += 7
+                if shift > 63:
+                    raise PackRefused("the pack is corrupt: a delta with a size beyond 64 bits")
     except IndexError:
         raise PackRefused("the pack is corrupt: a delta without its sizes") from None
-    return base_size, result_size, at
-
-
-def _varint(data: Data, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value, at
-        if shift > 63:
-            raise PackRefused("the pack is corrupt: a delta with a size beyond 64 bits")
+    return sizes[0], sizes[1], at
 
 
 def apply_small(base: bytes, delta: bytes) -> bytes:

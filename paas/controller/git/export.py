@@ -8,6 +8,7 @@ Written by hand because tarfile costs 150 microseconds a file and dulwich's arch
 from __future__ import annotations
 
 import re
+from binascii import unhexlify
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import BinaryIO
 
 from paas.controller.git.delta import Data, in_memory
 from paas.controller.git.limits import Limits, size
-from paas.controller.git.objects import COMMIT, TREE, tree_entries
+from paas.controller.git.objects import COMMIT, DIRECTORY, SUBMODULE, SYMLINK, TREE, tree_entries
 from paas.controller.git.packstore import PackStore
 from paas.controller.git.port import GitRefused
 
@@ -25,8 +26,7 @@ _LFS = b"version https://git-lfs.github.com/spec/v1\n"
 _COMMITTER = re.compile(rb"^committer [^\n]* (\d+) [+-]\d{4}$", re.MULTILINE)
 _COPY = 1 << 20
 
-DIRECTORY, FILE, EXECUTABLE, SYMLINK, SUBMODULE = b"40000", b"100644", b"100755", b"120000", b"160000"
-_MODES = {DIRECTORY: 0o755, FILE: 0o644, EXECUTABLE: 0o755, SYMLINK: 0o777}
+_MODES = {DIRECTORY: 0o755, SYMLINK: 0o777, 0o100755: 0o755}
 _TYPES = {DIRECTORY: b"5", SYMLINK: b"2"}
 
 
@@ -76,13 +76,13 @@ def _commit(store: PackStore, commit: bytes) -> tuple[bytes, int]:
     return bytes.fromhex(found[1][5:45].decode()), mtime if mtime < 8**11 else 0
 
 
-def _walk(store: PackStore, root: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+def _walk(store: PackStore, root: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield mode, path and id of every entry below a tree, directories (with a slash) before their content."""
     stack = [(b"", iter(_tree(store, root)))]
     while stack:
         prefix, entries = stack[-1]
-        for mode, name, sha in entries:
-            mode = _plain_mode(mode)
+        for name, mode, oid in entries:
+            sha = unhexlify(oid)
             path = prefix + name
             if len(path) > _MAX_PATH:
                 raise GitRefused(
@@ -98,16 +98,11 @@ def _walk(store: PackStore, root: bytes) -> Iterator[tuple[bytes, bytes, bytes]]
             stack.pop()
 
 
-def _plain_mode(mode: bytes) -> bytes:
-    """Group-writable files and zero-padded modes occur in old histories."""
-    return {b"040000": DIRECTORY, b"100664": FILE}.get(mode, mode)
-
-
-def _tree(store: PackStore, sha: bytes) -> list[tuple[bytes, bytes, bytes]]:
+def _tree(store: PackStore, sha: bytes) -> list[tuple[bytes, int, bytes]]:
     found = store.get_bytes(sha)
     if found is None or found[0] != TREE:
         raise GitRefused(f"tree {sha.hex()} is missing in the repository")
-    return tree_entries(found[1])
+    return tree_entries(sha, found[1])
 
 
 def _blob(store: PackStore, sha: bytes) -> Data:
@@ -117,7 +112,7 @@ def _blob(store: PackStore, sha: bytes) -> Data:
     return found[1]
 
 
-def _check_file(path: bytes, mode: bytes, data: Data) -> None:
+def _check_file(path: bytes, mode: int, data: Data) -> None:
     if mode != SYMLINK and len(data) < 1024 and data[: len(_LFS)] == _LFS:
         raise GitRefused(
             f"{_shown(path)} is a Git LFS pointer, not the file itself. This server does not serve LFS: "
@@ -136,7 +131,7 @@ def _shown(path: bytes) -> str:
     return path.decode(errors="backslashreplace")
 
 
-def _write_member(out: BinaryIO, mode: bytes, path: bytes, data: Data, mtime: int) -> None:
+def _write_member(out: BinaryIO, mode: int, path: bytes, data: Data, mtime: int) -> None:
     link = in_memory(data) if mode == SYMLINK else b""
     length = 0 if mode == SYMLINK else len(data)
     out.write(_header(mode, path, link, length, mtime))
@@ -146,7 +141,7 @@ def _write_member(out: BinaryIO, mode: bytes, path: bytes, data: Data, mtime: in
         out.write(bytes(-length % _BLOCK))
 
 
-def _header(mode: bytes, path: bytes, link: bytes, length: int, mtime: int) -> bytes:
+def _header(mode: int, path: bytes, link: bytes, length: int, mtime: int) -> bytes:
     """Return the header block, after an extended one when path or link are too long for it."""
     prefix, name = _split(path)
     records = b""
@@ -155,7 +150,7 @@ def _header(mode: bytes, path: bytes, link: bytes, length: int, mtime: int) -> b
         prefix, name = b"", path[:100]
     if len(link) > 100:
         records += _record(b"linkpath", link)
-    block = _block(_TYPES.get(mode, b"0"), name, prefix, link[:100], _MODES[mode], length, mtime)
+    block = _block(_TYPES.get(mode, b"0"), name, prefix, link[:100], _MODES.get(mode, 0o644), length, mtime)
     if not records:
         return block
     extended = _block(b"x", b"@PaxHeader", b"", b"", 0o644, len(records), mtime)

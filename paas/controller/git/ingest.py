@@ -11,8 +11,7 @@ import hashlib
 import mmap
 import os
 import time
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -30,9 +29,8 @@ from paas.controller.git.packindex import PackIndex
 from paas.controller.git.packstream import WHOLE, PackStream, inflate_at, parse_header
 
 MAX_STRUCTURE = 32 << 20
-_KEPT_DELTAS = 8 << 20
+_KEPT_DELTAS = 12 << 20
 _HELD_BASES = 8 << 20
-_NONE = -1
 _PREFIX = {kind: name.encode() + b" %d\0" for kind, name in TYPE_NAMES.items()}
 
 GetBase = Callable[[bytes], tuple[int, Data] | None]
@@ -95,7 +93,7 @@ class _Incoming:
         self._kept_bytes = 0
         self._child_at: dict[int, int] = {}
         self._child_of: dict[bytes, int] = {}
-        self._sibling = array("i")
+        self._sibling: dict[int, int] = {}
         self._deadline = 0.0
 
     def run(self) -> int:
@@ -113,21 +111,24 @@ class _Incoming:
         return count
 
     def _receive_object(self) -> None:
-        offset, kind, length, base = self._stream.next_header()
+        stream = self._stream
+        offset, kind, length, base = stream.next_header()
         if base is not None:
             self._receive_delta(offset, kind, length, base)
-        elif length <= WHOLE:
-            data = self._stream.read_whole(length)
-            self._add(self._place(offset, kind), kind, data)
+            return
+        data: bytes | None = None
+        if length <= WHOLE:
+            data = stream.read_whole(length)
+            sha = hashlib.sha1(_PREFIX[kind] % length + data, usedforsecurity=False).digest()
         elif kind == BLOB:
-            digest = hashlib.sha1(_PREFIX[kind] % length, usedforsecurity=False)
-            for piece in self._stream.read_pieces(length):
-                digest.update(piece)
-            self._add_hashed(self._place(offset, kind), kind, digest.digest(), None)
+            sha = _hash_pieces(kind, length, stream.read_pieces(length))
         else:
             _check_structure(kind, length)
-            data = b"".join(self._stream.read_pieces(length))
-            self._add(self._place(offset, kind), kind, data)
+            data = b"".join(stream.read_pieces(length))
+            sha = _hash_pieces(kind, length, (data,))
+        self._kinds.append(kind)
+        self.index.add(offset, stream.crc, sha)
+        self._references.add(kind, sha, data)
 
     def _receive_delta(self, offset: int, kind: int, length: int, base: int | bytes) -> None:
         number = len(self._kinds)
@@ -137,30 +138,18 @@ class _Incoming:
         else:
             for _ in self._stream.read_pieces(length):
                 pass
-        self._place(offset, kind)
-        if isinstance(base, int):
-            if not 0 < base < offset:
-                raise PackRefused("the pack is corrupt: a delta whose base lies outside the pack")
-            self._sibling[number] = self._child_at.get(base, _NONE)
+        self._kinds.append(kind)
+        self.index.add(offset, self._stream.crc)
+        if isinstance(base, bytes):
+            other = self._child_of.get(base)
+            self._child_of[base] = number
+        elif 0 < base < offset:
+            other = self._child_at.get(base)
             self._child_at[base] = number
         else:
-            self._sibling[number] = self._child_of.get(base, _NONE)
-            self._child_of[base] = number
-
-    def _place(self, offset: int, kind: int) -> int:
-        self._kinds.append(kind)
-        self._sibling.append(_NONE)
-        return self.index.add_place(offset, self._stream.crc)
-
-    def _add(self, number: int, kind: int, data: bytes) -> bytes:
-        digest = hashlib.sha1(_PREFIX[kind] % len(data), usedforsecurity=False)
-        digest.update(data)
-        return self._add_hashed(number, kind, digest.digest(), data)
-
-    def _add_hashed(self, number: int, kind: int, sha: bytes, data: bytes | None) -> bytes:
-        self._references.add(kind, sha, data)
-        self.index.add_id(number, sha)
-        return sha
+            raise PackRefused("the pack is corrupt: a delta whose base lies outside the pack")
+        if other is not None:
+            self._sibling[number] = other
 
     def _resolve(self, pack: mmap.mmap) -> list[bytes]:
         """Resolve every delta. Returns the ids of the bases that came from the main store."""
@@ -177,7 +166,7 @@ class _Incoming:
         for sha in list(self._child_of):
             if sha in self._child_of and (found := self._get_base(sha)) is not None:
                 bases.append(sha)
-                self._walk(pack, *found, self._children(_NONE, sha))
+                self._walk(pack, *found, self._children(0, sha))
         if self._child_of or self._child_at:
             raise PackRefused("the pack is incomplete: the base of a delta is missing; push again")
         return bases
@@ -185,51 +174,53 @@ class _Incoming:
     def _children(self, offset: int, sha: bytes) -> list[int]:
         """Return (and forget) the numbers of the deltas against one object."""
         found = []
-        for number in (
-            self._child_at.pop(offset, _NONE),
-            self._child_of.pop(sha, _NONE) if self._child_of else _NONE,
+        for first in (
+            self._child_at.pop(offset, None),
+            self._child_of.pop(sha, None) if self._child_of else None,
         ):
-            while number != _NONE:
+            number = first
+            while number is not None:
                 found.append(number)
-                number = self._sibling[number]
+                number = self._sibling.pop(number, None)
         return found
 
     def _walk(self, pack: mmap.mmap, kind: int, base: Data, children: list[int]) -> None:
         """Resolve all deltas that hang on `base`, depth first; a base is dropped with its last child."""
-        stack = [(base, children)]
-        depths = [1]
-        held = _held(base)
+        stack = [(base, children, _held(base), 1)]
+        held, limits = _held(base), self._limits
         while stack:
-            base, children = stack[-1]
-            depth = depths[-1]
+            base, children, weight, depth = stack[-1]
             number = children.pop()
             if not children:
                 stack.pop()
-                depths.pop()
-                held -= _held(base)
-            result = self._apply(pack, base, number, kind)
+                held -= weight
+            result = self._apply(pack, base, number)
             sha = self._add_result(number, kind, result)
             grandchildren = self._children(self.index.offsets[number], sha)
             if grandchildren:
-                if depth >= self._limits.max_delta_depth:
-                    raise PackRefused(f"a delta chain is longer than {self._limits.max_delta_depth}")
-                if stack and held + _held(result) > _HELD_BASES:
+                if depth >= limits.max_delta_depth:
+                    raise PackRefused(f"a delta chain is longer than {limits.max_delta_depth}")
+                if stack and held + len(result) > _HELD_BASES:
                     result = spool(self._folder, (in_memory(result),))
-                held += _held(result)
-                stack.append((result, grandchildren))
-                depths.append(depth + 1)
+                weight = _held(result)
+                held += weight
+                stack.append((result, grandchildren, weight, depth + 1))
 
     def _add_result(self, number: int, kind: int, result: Data) -> bytes:
+        data: bytes | None = None
         if isinstance(result, bytes):
-            return self._add(number, kind, result)
-        if kind != BLOB:
-            _check_structure(kind, len(result))
-            return self._add(number, kind, in_memory(result))
-        digest = hashlib.sha1(_PREFIX[kind] % len(result), usedforsecurity=False)
-        digest.update(result)
-        return self._add_hashed(number, kind, digest.digest(), None)
+            data = result
+            sha = hashlib.sha1(_PREFIX[kind] % len(data) + data, usedforsecurity=False).digest()
+        else:
+            sha = _hash_pieces(kind, len(result), (result,))
+            if kind != BLOB:
+                _check_structure(kind, len(result))
+                data = in_memory(result)
+        self.index.ids[number] = sha
+        self._references.add(kind, sha, data)
+        return sha
 
-    def _apply(self, pack: mmap.mmap, base: Data, number: int, kind: int) -> Data:
+    def _apply(self, pack: mmap.mmap, base: Data, number: int) -> Data:
         """Return the object that delta `number` makes of `base`, its size checked before it is made."""
         delta: Data | None = self._kept.pop(number, None)
         if delta is None:
@@ -237,20 +228,11 @@ class _Incoming:
         base_size, result_size, at = deltas.read_sizes(delta)
         if base_size != len(base):
             raise PackRefused("the pack is corrupt: a delta for a base of another size")
-        self._check_result(result_size)
-        if max(base_size, result_size, len(delta)) <= SMALL:
+        self._stream.count(result_size)
+        self._check_time()
+        if base_size <= SMALL and result_size <= SMALL and len(delta) <= SMALL:
             return deltas.apply_small(in_memory(base), in_memory(delta))
         return spool(self._folder, self._watch(deltas.apply_pieces(base, delta, at, result_size)))
-
-    def _check_result(self, result_size: int) -> None:
-        self._stream.inflated += result_size
-        if result_size > self._limits.max_object:
-            raise PackRefused(
-                f"an object has {size(result_size)}, the limit is {size(self._limits.max_object)}"
-            )
-        if self._stream.inflated > self._limits.max_inflated:
-            raise PackRefused(f"the push unpacks to more than {size(self._limits.max_inflated)}")
-        self._check_time()
 
     def _check_time(self) -> None:
         if time.monotonic() > self._deadline:
@@ -282,7 +264,7 @@ class _Incoming:
             object_format=DEFAULT_OBJECT_FORMAT,
         )
         for sha, offset, crc in added:
-            self.index.add_id(self.index.add_place(offset, crc), sha)
+            self.index.add(offset, crc, sha)
 
     def _raw_base(self, sha: bytes) -> tuple[int, bytes]:
         found = self._get_base(sha)
@@ -294,6 +276,14 @@ class _Incoming:
 def _held(data: Data) -> int:
     """Return the bytes of `data` that are in memory."""
     return len(data) if isinstance(data, bytes) else 0
+
+
+def _hash_pieces(kind: int, length: int, pieces: Iterable[Data]) -> bytes:
+    """Return the id of an object that comes in pieces."""
+    digest = hashlib.sha1(_PREFIX[kind] % length, usedforsecurity=False)
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()
 
 
 def _check_structure(kind: int, length: int) -> None:

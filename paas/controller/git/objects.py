@@ -7,7 +7,10 @@ an object is malformed or a tree holds a name that could leave or harm a checkou
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from binascii import unhexlify
+from collections.abc import Callable
+
+from dulwich.objects import parse_tree
 
 from paas.controller.git.port import GitRefused
 
@@ -17,12 +20,12 @@ TYPE_NUMBERS = {name.encode(): number for number, name in TYPE_NAMES.items()}
 
 _COMMIT = re.compile(rb"tree ([0-9a-f]{40})\n((?:parent [0-9a-f]{40}\n)*)author [^\n]*\ncommitter ")
 _TAG = re.compile(rb"object ([0-9a-f]{40})\ntype (commit|tree|blob|tag)\ntag [^\n]")
-_ENTRY = re.compile(rb"(0?40000|100644|100755|100664|120000|160000) ([^\0/]+)\0(.{20})", re.DOTALL)
-_TREE_MODES = frozenset((b"40000", b"040000"))
-_GITLINK = b"160000"
+DIRECTORY, SYMLINK, SUBMODULE = 0o40000, 0o120000, 0o160000
+FILES = frozenset((0o100644, 0o100755, 0o100664, SYMLINK))
+_MODES = FILES | {DIRECTORY, SUBMODULE}
 _DOT_GIT = re.compile(rb"(?:\.git|git~[0-9]+)[. ]*(?::.*)?", re.IGNORECASE | re.DOTALL)
 _HFS_IGNORED = re.compile(rb"\xe2\x80[\x8c-\x8f\xaa-\xae]|\xe2\x81[\xaa-\xaf]|\xef\xbb\xbf")
-_REMEMBERED_NAMES = 50_000
+_REMEMBERED_NAMES = 30_000
 
 
 class PackRefused(GitRefused):
@@ -30,9 +33,11 @@ class PackRefused(GitRefused):
 
 
 def name_fault(name: bytes) -> str:
-    """Return what is wrong with a file name inside a tree, or '' (slash, NUL and empty cannot get here)."""
-    if name in (b".", b".."):
-        return "is a directory reference"
+    """Return what is wrong with a file name inside a tree, or '' (a NUL cannot get here)."""
+    if name in (b"", b".", b".."):
+        return "is empty or a directory reference"
+    if b"/" in name:
+        return "has a slash and could leave the checkout"
     if len(name) > 255:
         return "is longer than 255 bytes"
     plain = _HFS_IGNORED.sub(b"", name) if name[:1] == b"\xe2" or b"\xe2" in name or b"\xef" in name else name
@@ -42,15 +47,21 @@ def name_fault(name: bytes) -> str:
 
 
 class References:
-    """The ids that an incoming pack has and needs. Each id is 20 raw bytes; sets are per object type."""
+    """The ids that an incoming pack has (20 raw bytes) and needs (40 hex digits), in sets per object type.
+
+    `cut`: those commits of the pack whose parents are excused.
+    """
 
     def __init__(self, shallow: frozenset[bytes] = frozenset()) -> None:
         """`shallow`: commits whose parents the pusher does not have; they are excused."""
         self.have: dict[int, set[bytes]] = {kind: set() for kind in TYPE_NAMES}
         self.need: dict[int, set[bytes]] = {kind: set() for kind in TYPE_NAMES}
         self.shallow = shallow
-        self.cut_parents: dict[bytes, list[bytes]] = {}
+        self.cut: set[bytes] = set()
         self._good_names: set[bytes] = set()
+        self._shapes: dict[tuple[tuple[bytes, ...], tuple[int, ...]], int] = {}
+        self._shape_names = 0
+        self._adders = {TREE: self._add_tree, COMMIT: self._add_commit, TAG: self._add_tag}
 
     def add(self, kind: int, sha: bytes, data: bytes | None) -> None:
         """Note one object of the pack. `data` is needed for everything but blobs."""
@@ -58,54 +69,48 @@ class References:
         if sha in have:
             raise PackRefused(f"the pack holds {TYPE_NAMES[kind]} {sha.hex()} twice")
         have.add(sha)
-        if kind == BLOB:
-            return
-        if data is None:
-            raise ValueError("only blobs may come without their data")
-        if kind == TREE:
-            self._add_tree(sha, data)
-        elif kind == COMMIT:
-            self._add_commit(sha, data)
-        else:
-            self._add_tag(sha, data)
+        if kind != BLOB:
+            self._adders[kind](sha, data or b"")
 
     def _add_tree(self, sha: bytes, data: bytes) -> None:
-        entries = _ENTRY.findall(data)
+        entries = tree_entries(sha, data)
         if not entries:
-            if data:
-                raise _malformed_tree(sha, data)
             return
-        modes, names, ids = zip(*entries, strict=True)
-        unique = set(names)
-        if len(b"".join(names)) + len(b"".join(modes)) + 22 * len(names) != len(data):
-            raise _malformed_tree(sha, data)
-        if len(unique) != len(names):
-            raise PackRefused(f"tree {sha.hex()} holds the same name twice")
-        self._check_names(sha, unique - self._good_names)
-        if _TREE_MODES.isdisjoint(modes):
-            self._add_files(sha, modes, names, ids)
+        names, modes, ids = zip(*entries, strict=False)
+        shape = (names, modes)
+        kind = self._shapes.get(shape)
+        if kind is None:
+            kind = self._check_shape(sha, *shape)
+        if kind:
+            self.need[kind].update(ids)
         else:
-            self._add_mixed(sha, entries)
+            self.need[TREE].update([oid for _, mode, oid in entries if mode == DIRECTORY])
+            self.need[BLOB].update([oid for _, mode, oid in entries if mode in FILES])
 
-    def _add_files(
-        self, sha: bytes, modes: tuple[bytes, ...], names: tuple[bytes, ...], ids: Iterable[bytes]
-    ) -> None:
-        """A tree without subtrees: plain byte order."""
-        if list(names) != sorted(names):
-            raise PackRefused(f"tree {sha.hex()} is not sorted")
-        if _GITLINK in modes:
-            ids = [oid for mode, oid in zip(modes, ids, strict=True) if mode != _GITLINK]
-        self.need[BLOB].update(ids)
+    def _check_shape(self, sha: bytes, names: tuple[bytes, ...], modes: tuple[int, ...]) -> int:
+        """Check names, their order and modes. Returns what the entries are: BLOB, TREE, or 0 for a mixture.
 
-    def _add_mixed(self, sha: bytes, entries: list[tuple[bytes, bytes, bytes]]) -> None:
-        """A tree with subtrees: they sort as if their name ended in a slash."""
-        keys = [name + b"/" if mode in _TREE_MODES else name for mode, name, _ in entries]
+        Most trees of a history differ from the one before in an id only: checked shapes are remembered.
+        """
+        if not _MODES.issuperset(modes):
+            raise PackRefused(f"tree {sha.hex()} has an entry with a file mode that git does not have")
+        if len(set(names)) != len(names):
+            raise PackRefused(f"tree {sha.hex()} holds the same name twice")
+        keys = [name + b"/" if mode == DIRECTORY else name for name, mode in zip(names, modes, strict=True)]
         if keys != sorted(keys):
             raise PackRefused(f"tree {sha.hex()} is not sorted")
-        self.need[TREE].update([oid for mode, _, oid in entries if mode in _TREE_MODES])
-        self.need[BLOB].update(
-            [oid for mode, _, oid in entries if mode not in _TREE_MODES and mode != _GITLINK]
-        )
+        if not self._good_names.issuperset(names):
+            self._check_names(sha, set(names) - self._good_names)
+        kind = BLOB if FILES.issuperset(modes) else TREE if modes.count(DIRECTORY) == len(modes) else 0
+        self._remember_shape(names, modes, kind)
+        return kind
+
+    def _remember_shape(self, names: tuple[bytes, ...], modes: tuple[int, ...], kind: int) -> None:
+        self._shape_names += len(names)
+        if self._shape_names > _REMEMBERED_NAMES:
+            self._shapes.clear()
+            self._shape_names = len(names)
+        self._shapes[names, modes] = kind
 
     def _check_names(self, sha: bytes, names: set[bytes]) -> None:
         for name in names:
@@ -121,18 +126,17 @@ class References:
         match = _COMMIT.match(data)
         if match is None:
             raise PackRefused(f"commit {sha.hex()} is malformed")
-        self.need[TREE].add(bytes.fromhex(match[1].decode()))
-        parents = commit_parents(data)
+        self.need[TREE].add(match[1])
         if sha in self.shallow:
-            self.cut_parents[sha] = parents
+            self.cut.add(sha)
         else:
-            self.need[COMMIT].update(parents)
+            self.need[COMMIT].update([line[7:] for line in match[2].splitlines()])
 
     def _add_tag(self, sha: bytes, data: bytes) -> None:
         match = _TAG.match(data)
         if match is None:
             raise PackRefused(f"tag {sha.hex()} is malformed")
-        self.need[TYPE_NUMBERS[match[2]]].add(bytes.fromhex(match[1].decode()))
+        self.need[TYPE_NUMBERS[match[2]]].add(match[1])
 
     def check_closed(self, type_in_store: Callable[[bytes], int | None]) -> None:
         """Raise PackRefused unless every needed id is in the pack or, with the same type, in the main store.
@@ -140,7 +144,8 @@ class References:
         Sound without a walk as long as the main store only ever holds objects whose own references are complete.
         """
         for kind, needed in self.need.items():
-            for sha in needed - self.have[kind]:
+            have = self.have[kind]
+            for sha in (raw for oid in needed if (raw := unhexlify(oid)) not in have):
                 found = type_in_store(sha)
                 if found is None:
                     raise PackRefused(f"the pack is incomplete: {TYPE_NAMES[kind]} {sha.hex()} is missing")
@@ -157,18 +162,13 @@ class References:
 def commit_parents(data: bytes) -> list[bytes]:
     """Return the ids of a commit's parents."""
     match = _COMMIT.match(data)
-    return [bytes.fromhex(line[7:].decode()) for line in match[2].splitlines()] if match else []
+    return [unhexlify(line[7:]) for line in match[2].splitlines()] if match else []
 
 
-def tree_entries(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
-    """Return mode, name and id of each entry of a tree that was checked on arrival."""
-    return _ENTRY.findall(data)
-
-
-def _malformed_tree(sha: bytes, data: bytes) -> PackRefused:
-    """Say what the entry pattern did not take, as well as can be told."""
-    if re.search(rb"(?:^|.{20})[0-7]+ [^\0]*/[^\0]*\0", data, re.DOTALL):
-        return PackRefused(
-            f"tree {sha.hex()} holds a name with a slash (a path that could leave the checkout)"
-        )
-    return PackRefused(f"tree {sha.hex()} is malformed: an unknown file mode, an empty name or a cut entry")
+def tree_entries(sha: bytes, data: bytes) -> list[tuple[bytes, int, bytes]]:
+    """Return name, mode and id (40 hex digits) of each entry of a tree."""
+    try:
+        entries = parse_tree(data, 20)
+        return entries if isinstance(entries, list) else list(entries)
+    except ValueError as error:
+        raise PackRefused(f"tree {sha.hex()} is malformed: {error}") from error

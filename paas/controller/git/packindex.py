@@ -1,56 +1,47 @@
 """Pack index files, version 2 (gitformat-pack(5)).
 
-In: id, offset and CRC-32 of each object, in any order.  Out: the bytes of the `.idx` file, the same as git writes.
+In: offset, CRC-32 and id of each object, in any order.  Out: the bytes of the `.idx` file, the same as git writes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
+import sys
 from array import array
-from collections.abc import Container, Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterable
 from typing import BinaryIO
-
-_RECORD = 24
 
 
 class PackIndex:
-    """Collects the objects of one pack compactly (about 40 bytes each) and writes the index."""
+    """Collects the objects of one pack by number and writes the index."""
 
     def __init__(self) -> None:
         self.offsets = array("Q")
         self.crcs = array("I")
-        self._buckets = [bytearray() for _ in range(256)]
+        self.ids: list[bytes] = []
 
-    def add_place(self, offset: int, crc: int) -> int:
-        """Note where an object lies; its id may become known later. Returns its number."""
+    def add(self, offset: int, crc: int, sha: bytes = b"") -> int:
+        """Note an object; `ids[number]` may be filled in later. Returns its number."""
         self.offsets.append(offset)
         self.crcs.append(crc)
-        return len(self.offsets) - 1
+        self.ids.append(sha)
+        return len(self.ids) - 1
 
-    def add_id(self, number: int, sha: bytes) -> None:
-        """Note the id (20 raw bytes) of object `number`."""
-        self._buckets[sha[0]] += sha + number.to_bytes(4, "big")
-
-    def numbers_of(self, wanted: Container[bytes]) -> dict[bytes, int]:
+    def numbers_of(self, wanted: Collection[bytes]) -> dict[bytes, int]:
         """Return the number of each of the `wanted` ids that is known."""
-        return {sha: number for bucket in self._buckets for sha, number in _records(bucket) if sha in wanted}
+        return {sha: number for number, sha in enumerate(self.ids) if sha in wanted} if wanted else {}
 
     def write(self, file: BinaryIO, pack_sha: bytes) -> None:
-        """Write the whole index; every place must have its id."""
-        fan_out, names, crcs, offsets = [], [], [], []
-        large: list[int] = []
-        total = 0
-        for numbers, ids in self._sorted():
-            total += len(numbers)
-            fan_out.append(total)
-            names.append(ids)
-            crcs.append(struct.pack(f">{len(numbers)}L", *[self.crcs[number] for number in numbers]))
-            places = [self.offsets[number] for number in numbers]
-            if places and max(places) >= 1 << 31:
-                places = [_large_offset(place, large) for place in places]
-            offsets.append(struct.pack(f">{len(places)}L", *places))
-        parts = [b"\xfftOc\0\0\0\x02", struct.pack(">256L", *fan_out), *names, *crcs, *offsets]
+        """Write the whole index; every object must have its id."""
+        order = sorted(range(len(self.ids)), key=self.ids.__getitem__)
+        names = [self.ids[number] for number in order]
+        fan_out = [bisect_left(names, bytes((first,))) for first in range(1, 256)] + [len(names)]
+        offsets = array("Q", map(self.offsets.__getitem__, order))
+        large = [offset for offset in offsets if offset >= 1 << 31]
+        parts = [b"\xfftOc\0\0\0\x02", struct.pack(">256L", *fan_out), b"".join(names)]
+        parts += [_big_endian(map(self.crcs.__getitem__, order)), _big_endian(_small_offsets(offsets))]
         parts += [struct.pack(f">{len(large)}Q", *large), pack_sha]
         digest = hashlib.sha1(usedforsecurity=False)
         for part in parts:
@@ -58,21 +49,20 @@ class PackIndex:
             file.write(part)
         file.write(digest.digest())
 
-    def _sorted(self) -> Iterator[tuple[list[int], bytes]]:
-        for bucket in self._buckets:
-            records = sorted(_records(bucket))
-            yield [number for _, number in records], b"".join([sha for sha, _ in records])
+
+def _small_offsets(offsets: array[int]) -> Iterable[int]:
+    """Offsets beyond 31 bits are numbers of rows in a table of their own."""
+    row = 1 << 31
+    for offset in offsets:
+        if offset < 1 << 31:
+            yield offset
+        else:
+            yield row
+            row += 1
 
 
-def _records(bucket: bytearray) -> list[tuple[bytes, int]]:
-    data = bytes(bucket)
-    starts = range(0, len(data), _RECORD)
-    return [(data[at : at + 20], int.from_bytes(data[at + 20 : at + _RECORD], "big")) for at in starts]
-
-
-def _large_offset(place: int, large: list[int]) -> int:
-    """Offsets beyond 31 bits go to a table of their own."""
-    if place < 1 << 31:
-        return place
-    large.append(place)
-    return (1 << 31) + len(large) - 1
+def _big_endian(values: Iterable[int]) -> bytes:
+    packed = array("I", values)
+    if sys.byteorder == "little":
+        packed.byteswap()
+    return packed.tobytes()

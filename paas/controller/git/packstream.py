@@ -79,7 +79,7 @@ class PackStream:
         self._start = 0
         self._digest = hashlib.sha1(usedforsecurity=False)
         self._received = 0
-        self.inflated = 0
+        self._inflated = 0
         self.crc = 0
 
     def begin(self) -> int:
@@ -105,31 +105,34 @@ class PackStream:
         except IndexError:
             raise _ended_early() from None
         self.crc = zlib.crc32(self._buf[pos : self._pos])
-        self.inflated += length
+        self.count(length)
+        return offset, kind, length, base
+
+    def count(self, length: int) -> None:
+        """Note an object (or delta) of `length` bytes before it is made; refuse what is too big."""
+        self._inflated += length
         if length > self._limits.max_object:
             raise PackRefused(f"an object has {size(length)}, the limit is {size(self._limits.max_object)}")
-        if self.inflated > self._limits.max_inflated:
+        if self._inflated > self._limits.max_inflated:
             raise PackRefused(f"the push unpacks to more than {size(self._limits.max_inflated)}")
-        return offset, kind, length, base
 
     def read_whole(self, length: int) -> bytes:
         """Return the inflated data of the object whose header was read last (for small objects)."""
         bound = length + (length >> 10) + 64
         if len(self._buf) - self._pos < bound:
             self._fill(bound)
-        piece = self._buf[self._pos : self._pos + bound]
+        pos = self._pos
+        piece = self._buf[pos : pos + bound]
         inflater = zlib.decompressobj()
         try:
             data = inflater.decompress(piece, length + 1)
         except zlib.error as error:
             raise _corrupt() from error
-        if not inflater.eof:
+        if not inflater.eof or len(data) != length:
             return b"".join(self.read_pieces(length))
-        if len(data) != length:
-            raise _corrupt()
         used = len(piece) - len(inflater.unused_data)
         self.crc = zlib.crc32(piece[:used], self.crc)
-        self._pos += used
+        self._pos = pos + used
         return data
 
     def read_pieces(self, length: int) -> Iterator[bytes]:

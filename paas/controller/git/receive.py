@@ -8,31 +8,28 @@ packs and cannot build before it accepts; of its handler only the report code is
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
-from threading import BoundedSemaphore
 
 from django.db import connections
 from dulwich.errors import GitProtocolError
 from dulwich.objects import ObjectID, valid_hexsha
 from dulwich.protocol import ReceivableProtocol, extract_capabilities
 from dulwich.refs import Ref
-from dulwich.repo import Repo
 from dulwich.server import ReceivePackHandler
 
 from paas.controller.git import locks, wire
-from paas.controller.git.body import Body, BodyBroken
-from paas.controller.git.export import commit_subject, write_source_tar
+from paas.controller.git.accept import accept
+from paas.controller.git.body import BodyBroken
+from paas.controller.git.deploy import Lines, build, cancel
 from paas.controller.git.ingest import Ingested, ingest
-from paas.controller.git.limits import Limits, size
-from paas.controller.git.objects import COMMIT, PackRefused, References, commit_parents
-from paas.controller.git.packstore import PackStore, open_store, pack_paths
+from paas.controller.git.limits import size
+from paas.controller.git.objects import COMMIT, PackRefused, References
+from paas.controller.git.packstore import PackStore, open_store
 from paas.controller.git.policy import Command, Verdict, judge
-from paas.controller.git.port import Account, AppRepository, BuildEvent, GitBackend, GitRefused
+from paas.controller.git.port import GitRefused
+from paas.controller.git.push import ClientGone, Push
 from paas.controller.git.quarantine import Quarantine, open_quarantine
-from paas.controller.git.repack import consolidate
-from paas.controller.git.repositories import pack_folder, point_head, stored_bytes
+from paas.controller.git.repositories import pack_folder, stored_bytes
 from paas.controller.git.wire import KEEPALIVE, clean_line, remote_line
 
 logger = logging.getLogger(__name__)
@@ -46,24 +43,6 @@ CAPABILITIES = (
     b"side-band-64k",
     b"push-options",
 )
-_SUBMODULE = "Warning: {} is a submodule; its files are not part of the push and not deployed."
-
-
-class ClientGone(Exception):
-    """The pusher pressed Ctrl-C or lost the connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """Everything a push needs. `slots` bounds the pushes of this process."""
-
-    account: Account
-    app: AppRepository
-    git: Repo
-    body: Body
-    backend: GitBackend
-    limits: Limits
-    slots: BoundedSemaphore
 
 
 class PaasReceive(ReceivePackHandler):
@@ -202,139 +181,32 @@ class PaasReceive(ReceivePackHandler):
         self, verdict: Verdict, quarantine: Quarantine, received: Ingested, references: References
     ) -> Iterator[bytes]:
         """Build if the deploy branch moves; then, and only then, keep the objects and move the refs."""
-        build_id = ""
+        build_id, accepted = "", False
         if verdict.deploy is not None:
             try:
-                build_id = yield from self._build(verdict.deploy, quarantine)
+                build_id = yield from self._stream(build(self._push, verdict.deploy, quarantine))
             except GitRefused as error:
                 self._refuse_all(verdict, str(error))
                 return
-        accepted = False
         try:
-            accepted = self._accept(verdict, quarantine, received, references, build_id)
+            statuses = accept(self._push, verdict, quarantine, received, references.cut, build_id)
+            accepted = verdict.deploy is None or statuses[verdict.deploy.ref] == "ok"
         finally:
             if build_id and not accepted:
-                self._cancel(build_id)
-        yield from self._lines(*self._notes(verdict))
+                cancel(self._push, build_id)
+        self._statuses |= statuses
+        for text in self._notes(verdict):
+            yield from self._line(text)
 
-    def _build(self, command: Command, quarantine: Quarantine) -> Generator[bytes, None, str]:
-        """Export the commit, start its build and stream it. Returns the build's id; raises GitRefused if it failed."""
-        push = self._push
-        commit = bytes.fromhex(command.new.decode())
-        tar = quarantine.folder / "source.tar"
-        with open_store(quarantine.folder, quarantine.packs, pack_folder(push.app.path)) as store:
-            exported = write_source_tar(store, commit, tar, push.limits)
-            message = commit_subject(store, commit)
-        yield from self._lines(*(_SUBMODULE.format(path) for path in exported.submodules))
-        build_id = push.backend.start_build(
-            push.account,
-            push.app,
-            commit=commit.hex(),
-            branch=command.branch,
-            source_tar=tar,
-            message=message,
-        )
-        connections.close_all()
-        ended = False
+    def _stream(self, lines: Lines) -> Generator[bytes, None, str]:
+        """Pass a build's lines on as sideband 2, and its id at the end."""
         try:
-            end = yield from self._follow(build_id)
-            ended = True
+            while True:
+                yield from self._line(next(lines))
+        except StopIteration as end:
+            return str(end.value)
         finally:
-            if not ended:
-                self._cancel(build_id)
-        if not end.ok:
-            raise GitRefused(end.text or "the build failed")
-        return build_id
-
-    def _follow(self, build_id: str) -> Generator[bytes, None, BuildEvent]:
-        """Stream the build's output; returns its last event."""
-        limits = self._push.limits
-        deadline = time.monotonic() + limits.build_timeout
-        for event in self._push.backend.build_events(build_id, limits.keepalive):
-            if event.kind == "done":
-                return event
-            if self._push.body.is_abandoned():
-                raise ClientGone
-            if time.monotonic() > deadline:
-                raise GitRefused(
-                    f"the build took more than {limits.build_timeout / 60:.0f} minutes and was stopped"
-                )
-            if event.kind == "line":
-                yield from self._lines(event.text)
-            elif self.has_capability(b"side-band-64k"):
-                yield KEEPALIVE
-        raise GitRefused("the build ended without a result; push again")
-
-    def _cancel(self, build_id: str) -> None:
-        try:
-            self._push.backend.cancel_build(build_id)
-        except Exception:
-            logger.exception("could not cancel build %s", build_id)
-
-    def _accept(
-        self,
-        verdict: Verdict,
-        quarantine: Quarantine,
-        received: Ingested,
-        references: References,
-        build_id: str,
-    ) -> bool:
-        """Keep the objects, move the refs, tell the backend. Returns whether the deploy ref (if any) moved."""
-        moved = quarantine.adopt(received.pack) if received.pack is not None else []
-        self._update_shallow(references, quarantine)
-        for command in verdict.accepted:
-            self._statuses[command.ref] = self._move(command)
-        if verdict.deploy is not None and self._statuses[verdict.deploy.ref] == "ok":
-            self._confirm(verdict.deploy, build_id)
-        if not any(self._statuses[command.ref] == "ok" for command in verdict.accepted):
-            for file in moved:
-                file.unlink()
-        self._join_packs(quarantine)
-        return verdict.deploy is None or self._statuses[verdict.deploy.ref] == "ok"
-
-    def _move(self, command: Command) -> str:
-        """Compare and set one ref; returns 'ok' or what is wrong."""
-        refs = self._push.git.refs
-        try:
-            if command.is_delete:
-                done = refs.remove_if_equals(command.ref, command.old)
-            else:
-                done = refs.set_if_equals(command.ref, command.old, command.new)
-        except (OSError, ValueError, KeyError) as error:
-            logger.warning("push to %s: cannot write %r: %s", self._push.app.name, command.ref, error)
-            return "the server could not write the ref; push again"
-        return "ok" if done else "the ref has moved since you looked; fetch and push again"
-
-    def _confirm(self, command: Command, build_id: str) -> None:
-        """Tell the backend that the ref moved; if it cannot take that, the ref goes back."""
-        try:
-            self._push.backend.confirm(build_id, command.new.decode())
-        except Exception:
-            logger.exception("could not confirm build %s", build_id)
-            back = Command(command.new, command.old, command.ref)
-            self._statuses[command.ref] = "the server could not record the deploy; push again"
-            self._move(back)
-            return
-        point_head(self._push.git, command.ref)
-
-    def _update_shallow(self, references: References, quarantine: Quarantine) -> None:
-        """Remember the commits whose parents are not here, forget those whose parents have come."""
-        git = self._push.git
-        before = set(git.get_shallow())
-        candidates = before | {ObjectID(sha.hex().encode()) for sha in references.cut_parents}
-        if not candidates:
-            return
-        with open_store(quarantine.folder, pack_folder(self._push.app.path)) as store:
-            cut = {sha for sha in candidates if _lacks_parents(store, bytes.fromhex(sha.decode()))}
-        if cut != before:
-            git.update_shallow(cut - before, before - cut)
-
-    def _join_packs(self, quarantine: Quarantine) -> None:
-        try:
-            if len(pack_paths(pack_folder(quarantine.repo))) > self._push.limits.max_packs:
-                consolidate(quarantine)
-        except Exception:
-            logger.exception("could not join the packs of %s", self._push.app.name)
+            lines.close()
 
     def _notes(self, verdict: Verdict) -> Iterator[str]:
         """Say what was stored without being deployed."""
@@ -348,9 +220,9 @@ class PaasReceive(ReceivePackHandler):
                 name = command.ref.removeprefix(b"refs/tags/").decode(errors="replace")
                 yield f"Pushed {name}: stored, not deployed. Push to {deploys[0]} to deploy."
 
-    def _lines(self, *texts: str) -> Iterator[bytes]:
+    def _line(self, text: str | None) -> Iterator[bytes]:
         if self.has_capability(b"side-band-64k"):
-            yield from map(remote_line, texts)
+            yield KEEPALIVE if text is None else remote_line(text)
 
     def _refuse(self, commands: Sequence[Command], text: str) -> None:
         """Give every command that has no fault of its own this one."""
@@ -381,8 +253,3 @@ class PaasReceive(ReceivePackHandler):
         report = [(b"unpack", clean_line(self._unpack).encode())]
         report += [(command.ref, clean_line(self._statuses[command.ref]).encode()) for command in commands]
         self._report_status(report)
-
-
-def _lacks_parents(store: PackStore, commit: bytes) -> bool:
-    found = store.get_bytes(commit)
-    return found is not None and any(store.kind(parent) is None for parent in commit_parents(found[1]))

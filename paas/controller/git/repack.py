@@ -94,7 +94,7 @@ class _Joined:
             crc = zlib.crc32(piece, crc)
             self._put(file, piece)
         self._places[sha] = place
-        self._index.add_id(self._index.add_place(place, crc), sha)
+        self._index.add(place, crc, sha)
 
     def _put(self, file: BinaryIO, data: bytes) -> None:
         self._digest.update(data)

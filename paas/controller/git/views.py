@@ -20,6 +20,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from paas.controller.git import limits, port, receive, upload
 from paas.controller.git.body import Body
+from paas.controller.git.push import Push
 from paas.controller.git.repositories import open_repository
 from paas.controller.git.wire import advertise
 
@@ -72,7 +73,7 @@ def receive_pack(request: HttpRequest, app: str) -> HttpResponseBase:
     except _Answer as answer:
         return _say(answer)
     allowed = limits.from_settings()
-    push = receive.Push(
+    pushed = Push(
         account=account,
         app=repository,
         git=open_repository(repository.path),
@@ -81,7 +82,7 @@ def receive_pack(request: HttpRequest, app: str) -> HttpResponseBase:
         limits=allowed,
         slots=_push_slots(),
     )
-    return _stream(RECEIVE, receive.PaasReceive(push).run())
+    return _stream(RECEIVE, receive.PaasReceive(pushed).run())
 
 
 @csrf_exempt

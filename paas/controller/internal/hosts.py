@@ -40,7 +40,8 @@ def logs(request: HttpRequest, host: str) -> HttpResponse:
 
 
 def _lines(batch: LogBatch) -> list[Line]:
-    lines = [
+    """Where lines were lost, one of the agent's own says so (L10): `batch.lost` only counts them."""
+    return [
         Line(
             app=batch.owner,
             source=PLATFORM if line.stream is Stream.SYSTEM else "app",
@@ -50,8 +51,3 @@ def _lines(batch: LogBatch) -> list[Line]:
         )
         for line in batch.lines
     ]
-    if batch.lost:
-        at = lines[0].at if lines else 0.0
-        lost = f"Error L10 (output buffer overflow): {batch.lost} lines dropped"
-        lines.insert(0, Line(batch.owner, PLATFORM, "logplex", lost, at))
-    return lines

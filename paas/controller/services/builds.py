@@ -172,9 +172,10 @@ def pusher_is_there(build: Build) -> bool | None:
 
 
 def succeed(build: Build, slug_image: ImageRef, result: dict[str, Any], timings: dict[str, float]) -> None:
-    """Make slug and release in one transaction. A no-op when the build has been cancelled meanwhile."""
+    """Make slug and release in one transaction. A no-op when the build was cancelled or its app destroyed meanwhile."""
     with transaction.atomic():
-        lock_app(build.app_id)
+        if not App.objects.select_for_update().filter(id=build.app_id).exists():
+            return
         now = timezone.now()
         mine = Build.objects.filter(id=build.id, status=Build.Status.BUILDING)
         if not mine.update(status=Build.Status.SUCCEEDED, finished_at=now, updated_at=now):
@@ -207,7 +208,8 @@ def _timings(build: Build, now: datetime, measured: dict[str, float]) -> dict[st
 def fail(build: Build, error_id: str, message: str) -> None:
     """End a build as failed and tell the pusher. A no-op when it is over already."""
     with transaction.atomic():
-        lock_app(build.app_id)
+        if not App.objects.select_for_update().filter(id=build.app_id).exists():
+            return
         current = Build.objects.filter(id=build.id, status__in=ACTIVE).first()
         if current is None:
             return

@@ -83,11 +83,10 @@ def _note_phase(deployment: Deployment, now: datetime) -> None:
 
 
 def _cut_over(deployment: Deployment) -> None:
-    """From this commit on the new release is what serves: all process types at once."""
+    """From this commit on the new release is what serves, all process types at once; the caller makes the table."""
     App.objects.filter(id=deployment.app_id).update(
         current_release_id=deployment.release_id, released_at=timezone.now(), updated_at=timezone.now()
     )
-    deployment.table_version = bump_routes()
 
 
 def fail(deployment: Deployment, now: datetime, error_id: str, message: str) -> None:

@@ -6,6 +6,7 @@ In: an app's id.  Out: rows changed, hosts and routers told after the commit, an
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -16,8 +17,6 @@ from paas.controller.encryption import encrypt
 from paas.controller.models import App, Deployment, Host, Instance, Release
 from paas.controller.selectors import planning, specs
 from paas.controller.services import build_output, deployments, one_offs
-from paas.controller.services.locking import lock_app
-from paas.errors import NotFound
 from paas.scheduler import model
 from paas.scheduler.plan import plan
 from runtime.model import encode
@@ -27,63 +26,78 @@ logger = logging.getLogger(__name__)
 ROUNDS = 10  # phases follow each other at once when nothing has to be waited for
 
 
-def reconcile_app(app_id: UUID) -> int:
-    """Plan and apply until nothing is left to do now. Returns how many actions were taken."""
-    taken = 0
-    for _ in range(ROUNDS):
-        applied = _reconcile_once(app_id)
-        taken += applied
-        if not applied:
-            break
-    return taken
+@dataclass
+class _Effects:
+    """What a plan's actions ask of the rest of the transaction."""
+
+    hosts: set[UUID] = field(default_factory=set)  # their wanted state changes
+    routes: bool = False
+    cut_over: list[UUID] = field(default_factory=list)  # deployments that the next route table carries
 
 
 @transaction.atomic
-def _reconcile_once(app_id: UUID) -> int:
-    try:
-        app = lock_app(app_id)
-    except NotFound:
+def reconcile_app(app_id: UUID) -> int:
+    """Plan and apply until nothing is left to do now. Returns how many actions were taken.
+
+    All rounds are one transaction with one route table at its end: a cut-over and the drains that follow from it
+    reach the routers together, so that a release that is live is the only one that answers.
+    """
+    app = App.objects.select_for_update().filter(id=app_id).first()
+    if app is None:
         return 0
+    effects, taken = _Effects(), 0
+    for _ in range(ROUNDS):
+        applied = _round(app, effects)
+        taken += applied
+        if not applied:
+            break
+    if effects.routes or effects.cut_over:
+        version = deployments.bump_routes()
+        Deployment.objects.filter(id__in=effects.cut_over).update(table_version=version)
+    deployments.touch_hosts(effects.hosts)
+    return taken
+
+
+def _round(app: App, effects: _Effects) -> int:
+    app.refresh_from_db()
     decided = plan(planning.snapshot(app), timezone.now().timestamp())
     wake_at = datetime.fromtimestamp(decided.wake_at, UTC) if decided.wake_at else None
     if app.wake_at != wake_at:
         App.objects.filter(id=app.id).update(wake_at=wake_at)
-    hosts: set[UUID] = set()
-    routes_changed = False
     for action in decided.actions:
         logger.info("app %s: %s", app.name, action)
-        routes_changed |= _apply(app, action, hosts)
-    if routes_changed:
-        deployments.bump_routes()
-    deployments.touch_hosts(hosts)
+        _apply(app, action, effects)
     return len(decided.actions)
 
 
-def _apply(app: App, action: model.Action, hosts: set[UUID]) -> bool:
-    """Apply one action; collect the hosts it touches. Returns whether routes change."""
+def _apply(app: App, action: model.Action, effects: _Effects) -> None:
     now = timezone.now()
     match action:
         case model.Start():
-            hosts.add(_start(app, action, now))
+            effects.hosts.add(_start(app, action, now))
         case model.Drain(instance, reason):
             Instance.objects.filter(id=instance, wanted="run").update(
                 wanted="drain", wanted_since=now, reason=reason
             )
-            return True
+            effects.routes = True
         case model.Stop(instance, reason):
             found = Instance.objects.filter(id=instance).exclude(wanted="stop")
-            hosts.update(found.values_list("host_id", flat=True))
-            return found.update(wanted="stop", wanted_since=now, reason=reason) > 0
+            effects.hosts.update(found.values_list("host_id", flat=True))
+            effects.routes |= found.update(wanted="stop", wanted_since=now, reason=reason) > 0
         case model.Forget(instance, _):
             Instance.objects.filter(id=instance, wanted="stop").delete()
         case model.RunCommand(deployment, host, _):
-            _run_release_command(Deployment.objects.get(id=deployment), Host.objects.get(id=host))
+            _run_release_command(_deployment(deployment), Host.objects.get(id=host))
         case model.Advance(deployment, to, _):
-            _advance(Deployment.objects.select_related("release", "app").get(id=deployment), to, now)
+            _advance(_deployment(deployment), to, now)
+            if to is model.Phase.CUTOVER:
+                effects.cut_over.append(deployment)
         case model.Fail(deployment, error_id, reason):
-            row = Deployment.objects.select_related("release", "app").get(id=deployment)
-            deployments.fail(row, now, error_id, reason)
-    return False
+            deployments.fail(_deployment(deployment), now, error_id, reason)
+
+
+def _deployment(deployment_id: UUID) -> Deployment:
+    return Deployment.objects.select_related("release__slug", "app").get(id=deployment_id)
 
 
 def _start(app: App, action: model.Start, now: datetime) -> UUID:
