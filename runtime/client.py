@@ -66,7 +66,7 @@ class AgentClient:
         self._base = base_url.rstrip("/")
         self._timeout = timeout
         self._pool = urllib3.PoolManager(
-            maxsize=4,
+            maxsize=16,
             retries=urllib3.Retry(total=2, connect=1, read=0, redirect=0, other=0, backoff_factor=0.1),
             headers={"Authorization": f"Bearer {token}"},
         )

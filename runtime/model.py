@@ -255,7 +255,10 @@ class LogLine(Struct):
 
 
 class LogBatch(Struct):
-    """Lines of one container on their way to the controller. `lost` counts lines dropped before the first one."""
+    """Lines of one container on their way to the controller.
+
+    `lost` counts lines dropped on the way; where they are missing, a SYSTEM line of `lines` says so (L10).
+    """
 
     container: str
     owner: str

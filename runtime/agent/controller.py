@@ -26,7 +26,11 @@ class ControllerError(Exception):
 
 
 class Refused(ControllerError):
-    """The controller said no (4xx); trying again will not help."""
+    """The controller said no (4xx `status`); trying again will not help."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Controller:
@@ -95,7 +99,7 @@ class Controller:
         headers: dict[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         if not self._base:
-            raise Refused(f"{path} is needed but this host has no controller; set PAAS_AGENT_CONTROLLER")
+            raise Refused(f"{path} is needed but this host has no controller; set PAAS_AGENT_CONTROLLER", 404)
         url = f"{self._base}{path}"
         try:
             async with self._session.request(
@@ -117,7 +121,7 @@ async def _check(method: str, path: str, response: aiohttp.ClientResponse) -> No
     text = (await response.content.read(500)).decode("utf-8", "replace")
     message = f"{method} {path} was answered {response.status}: {text}".rstrip(": ")
     retriable = response.status >= 500 or response.status in (401, 403, 408, 409, 425, 429)
-    raise ControllerError(message) if retriable else Refused(message)
+    raise ControllerError(message) if retriable else Refused(message, response.status)
 
 
 async def _save(response: aiohttp.ClientResponse, target: Path) -> None:

@@ -36,7 +36,7 @@ from runtime.model import (
 
 log = logging.getLogger(__name__)
 KEEP_JOB_SECONDS = 3600.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 6.0  # with the removal afterwards it stays under 10 s, the supervisor's patience
 LOOK_SECONDS = 5.0
 SWEEP_SECONDS = 600.0
 
@@ -231,7 +231,7 @@ class Host:
                 self._stop(instance, min(instance.spec.container.grace_seconds, seconds))
         jobs = [job for job in self.jobs.values() if not job.ended.is_set()]
         for job in jobs:
-            job.cancel()
+            job.cancel(seconds)
         ends = [*self._stopping, *(asyncio.create_task(job.ended.wait()) for job in jobs)]
         if ends:
             _, late = await asyncio.wait(ends, timeout=seconds + 0.5)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import shutil
 import time
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ class Job:
         self.spec = record.spec
         self.ended = asyncio.Event()
         self._id = record.spec.container.id
+        self._grace = record.spec.container.grace_seconds
         self._context = context
         self._controller = controller
         self._store = store
@@ -69,8 +71,9 @@ class Job:
             self._task.cancel()
             await asyncio.wait({self._task})
 
-    def cancel(self) -> None:
-        """Ask for its end; `ended` tells when."""
+    def cancel(self, most_grace: float = math.inf) -> None:
+        """Ask for its end, with its grace but at most `most_grace` seconds; `ended` tells when."""
+        self._grace = min(self._grace, most_grace)
         self._cancelled.set()
         self._save(cancelled=True)
 
@@ -156,8 +159,9 @@ class Job:
 
     async def _stop(self, reason: ExitReason, message: str) -> JobStatus:
         self._say(phrases.stopping())
-        grace = self.spec.container.grace_seconds
-        exit = await self._context.calls.terminate(self._id, grace, lambda: self._say(phrases.killing()))
+        exit = await self._context.calls.terminate(
+            self._id, self._grace, lambda: self._say(phrases.killing())
+        )
         if exit:
             self._say(phrases.exited(exit), end=True)
         return self._failed(reason, message, exit)

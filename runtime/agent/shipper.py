@@ -26,6 +26,7 @@ from runtime.model import LogBatch
 log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 0.2
 BATCH_BYTES = 1024**2
+UNACCEPTABLE = (400, 413, 415, 422)  # these lines will never be taken; a 404 is a host not known yet
 Send = Callable[[tuple[LogBatch, ...]], Awaitable[None]]
 
 
@@ -107,10 +108,10 @@ class Shipper:
         while True:
             try:
                 await self._send(batches)
-            except Refused as error:
-                log.error("%d log batches are dropped: %s", len(batches), error)
-                break
             except Exception as error:
+                if isinstance(error, Refused) and error.status in UNACCEPTABLE:
+                    log.error("%d log batches are dropped: %s", len(batches), error)
+                    break
                 attempt += 1
                 if attempt == 1:
                     log.warning("the controller does not take log lines, trying again: %s", error)

@@ -263,3 +263,14 @@ def test_the_idle_agent_is_small(agent: RealAgent) -> None:
     kilobytes = int(next(line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")))
     print(f"idle agent: {kilobytes / 1024:.1f} MB PSS")
     assert kilobytes < 45 * 1024
+
+
+def test_an_instance_whose_supervisor_was_killed_is_replaced(agent: RealAgent) -> None:
+    client = agent.start()
+    client.put_wanted(WantedState(generation=1, instances=(web("i1"),)))
+    first = in_state(client, "i1", InstanceState.UP, 20)
+    os.kill(int((agent.home / "c" / "i1" / "conmon.pid").read_text()), signal.SIGKILL)
+    eventually(lambda: (status := status_of(client, "i1")) and status.restarts == 1, 20)
+    second = in_state(client, "i1", InstanceState.UP, 20)
+    assert (second.last_exit.reason, second.started_at > first.started_at) == (ExitReason.LOST, True)
+    assert fetch(second.address) == 200
