@@ -43,7 +43,11 @@ class Api:
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         content = body if isinstance(body, str | bytes) else json.dumps(body) if body is not None else ""
         response = Client().generic(
-            method, path, content, content_type="application/json", headers={k: v for k, v in sent.items() if v}
+            method,
+            path,
+            content,
+            content_type="application/json",
+            headers={k: v for k, v in sent.items() if v},
         )
         assert response.headers["Content-Type"] == "application/json", response.content[:300]
         return Answer(response.status_code, json.loads(response.content), response.headers)
@@ -79,7 +83,9 @@ def empty_redis(redis_server: str) -> Iterator[None]:
 
 @pytest.fixture
 def stack(db: None, settings: Any) -> Stack:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow by design
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.MD5PasswordHasher"
+    ]  # the real one is slow by design
     return Stack.objects.create(name="host", is_default=True)
 
 

@@ -127,7 +127,9 @@ def test_counting_goes_on_without_redis(api: Api, monkeypatch: pytest.MonkeyPatc
     assert api.get("/account").headers["RateLimit-Remaining"] == "4498"
 
 
-@pytest.mark.parametrize("scope", ["read", "write", "identity", "read-protected", "write-protected", "global"])
+@pytest.mark.parametrize(
+    "scope", ["read", "write", "identity", "read-protected", "write-protected", "global"]
+)
 def test_a_token_can_do_what_its_scope_says(api: Api, app: App, scope: str) -> None:
     made = api.post("/oauth/authorizations", {"scope": [scope]})
     limited = Api(api.user, made.body["access_token"]["token"])
@@ -141,14 +143,17 @@ def test_a_token_can_do_what_its_scope_says(api: Api, app: App, scope: str) -> N
     }
     allowed = {name for name, status in results.items() if status in (200, 201)}
     refused = {status for status in results.values() if status not in (200, 201)}
-    assert allowed == {
-        "identity": {"account"},
-        "read": {"account", "app"},
-        "write": {"account", "app", "change"},
-        "read-protected": {"account", "app", "config"},
-        "write-protected": {"account", "app", "config", "change", "secret"},
-        "global": set(results),
-    }[scope]
+    assert (
+        allowed
+        == {
+            "identity": {"account"},
+            "read": {"account", "app"},
+            "write": {"account", "app", "change"},
+            "read-protected": {"account", "app", "config"},
+            "write-protected": {"account", "app", "config", "change", "secret"},
+            "global": set(results),
+        }[scope]
+    )
     assert refused <= {403}
 
 
@@ -163,10 +168,16 @@ def test_lists_are_cut_into_pages_that_lead_to_the_next(api: Api) -> None:
         assert answer.status == (206 if following else 200)
     assert seen == ["aaa", "bbb", "ccc", "ddd", "eee"]
     assert [a["name"] for a in api.get("/apps", Range="name ]ddd..bbb; order=desc").body] == ["ccc", "bbb"]
-    assert [a["name"] for a in api.get("/apps", Range="name ddd..bbb; order=desc").body] == ["ddd", "ccc", "bbb"]
+    assert [a["name"] for a in api.get("/apps", Range="name ddd..bbb; order=desc").body] == [
+        "ddd",
+        "ccc",
+        "bbb",
+    ]
 
 
-@pytest.mark.parametrize("header", ["id ..; max=1000;", "id ..; ;", "domain ..; ;", "name ..;max=5 , order=desc", " "])
+@pytest.mark.parametrize(
+    "header", ["id ..; max=1000;", "id ..; ;", "domain ..; ;", "name ..;max=5 , order=desc", " "]
+)
 def test_ranges_are_read_leniently(api: Api, app: App, header: str) -> None:
     assert [one["name"] for one in api.get("/apps", Range=header).body] == ["shop"]
 
@@ -181,7 +192,9 @@ def test_a_range_on_a_change_is_ignored(api: Api) -> None:
     assert api.post("/apps", {"name": "shop"}, Range="id ..; max=1000").status == 201
 
 
-def test_the_description_of_the_api_is_valid_and_made_without_a_warning(db: None, capsys: pytest.CaptureFixture) -> None:
+def test_the_description_of_the_api_is_valid_and_made_without_a_warning(
+    db: None, capsys: pytest.CaptureFixture
+) -> None:
     from drf_spectacular.drainage import GENERATOR_STATS, reset_generator_stats
 
     from paas.controller.api.schema import openapi
@@ -193,7 +206,11 @@ def test_the_description_of_the_api_is_valid_and_made_without_a_warning(db: None
     assert "warning" not in capsys.readouterr().err.lower()
     validate(document)
     operations = {(path, verb) for path, verbs in document["paths"].items() for verb in verbs}
-    assert {("/apps", "post"), ("/apps/{app}/config-vars", "patch"), ("/apps/{app}/releases", "post")} <= operations
+    assert {
+        ("/apps", "post"),
+        ("/apps/{app}/config-vars", "patch"),
+        ("/apps/{app}/releases", "post"),
+    } <= operations
     served = Client().get("/schema.json")
     assert served.status_code == 200
     assert served.json()["paths"].keys() == document["paths"].keys()

@@ -29,7 +29,11 @@ class TestApps:
         assert app["web_url"].endswith("/") and "shop." in app["web_url"]
         assert app["git_url"].endswith("/shop.git")
         assert app["owner"]["email"] == "ada@example.com"
-        assert (app["region"]["name"], app["stack"]["name"], app["build_stack"]["name"]) == ("us", "host", "host")
+        assert (app["region"]["name"], app["stack"]["name"], app["build_stack"]["name"]) == (
+            "us",
+            "host",
+            "host",
+        )
         assert (app["repo_size"], app["slug_size"]) == (0, 0)
         assert (app["generation"], app["create_status"]) == ("cedar", "complete")
         assert app["created_at"].endswith("Z")
@@ -44,7 +48,11 @@ class TestApps:
         assert App.objects.count() == 1
 
     def test_others_do_not_see_it(self, stranger: Api, app: App) -> None:
-        for method, path in (("GET", "/apps/shop"), ("DELETE", "/apps/shop"), ("GET", f"/apps/{app.id}/config-vars")):
+        for method, path in (
+            ("GET", "/apps/shop"),
+            ("DELETE", "/apps/shop"),
+            ("GET", f"/apps/{app.id}/config-vars"),
+        ):
             answer = stranger.call(method, path)
             assert (answer.status, answer.body["id"], answer.body["resource"]) == (404, "not_found", "app")
         assert stranger.get("/apps").body == []
@@ -57,7 +65,9 @@ class TestApps:
 
     def test_maintenance_name_and_stack_change(self, api: Api, app: App) -> None:
         assert api.patch("/apps/shop", {"maintenance": True}).body["maintenance"] is True
-        assert api.patch("/apps/shop", {"build_stack": {"name": "host"}}).body["build_stack"]["name"] == "host"
+        assert (
+            api.patch("/apps/shop", {"build_stack": {"name": "host"}}).body["build_stack"]["name"] == "host"
+        )
         assert api.patch("/apps/shop", {"name": "store"}).body["git_url"].endswith("/store.git")
         assert api.get("/apps/shop").status == 404
         assert api.patch("/apps/store", {"name": "x-y", "maintenance": False}).status == 422
@@ -77,7 +87,9 @@ class TestConfig:
     def test_vars_are_set_kept_and_unset(self, api: Api, app: App) -> None:
         values = {"A": "one", "NOTE": "two\nlines", "WORD": "naïve 🦆 ", "EMPTY": ""}
         assert api.patch("/apps/shop/config-vars", values).body == values
-        assert api.patch("/apps/shop/config-vars", {"A": None}).body == {k: v for k, v in values.items() if k != "A"}
+        assert api.patch("/apps/shop/config-vars", {"A": None}).body == {
+            k: v for k, v in values.items() if k != "A"
+        }
         newest = api.get("/apps/shop/releases", Range="version ..; order=desc,max=1").body[0]
         assert newest["version"] == 3
         assert api.get("/apps/shop/releases/2/config-vars").body == values
@@ -96,7 +108,12 @@ class TestFormation:
         assert (web["quantity"], web["command"], web["app"]["name"]) == (1, "python app.py", "shop")
         answer = api.patch(
             "/apps/shop/formation",
-            {"updates": [{"type": "web", "quantity": "+2", "size": "Standard-2X"}, {"type": "worker", "quantity": 1}]},
+            {
+                "updates": [
+                    {"type": "web", "quantity": "+2", "size": "Standard-2X"},
+                    {"type": "worker", "quantity": 1},
+                ]
+            },
         )
         assert {(row["type"], row["quantity"], row["size"]) for row in answer.body} == {
             ("web", 3, "standard-2x"),
@@ -121,7 +138,12 @@ class TestFormation:
 class TestDynos:
     def test_what_runs_is_listed_shown_restarted_and_stopped(self, api: Api, deployed: App) -> None:
         (web,) = api.get("/apps/shop/dynos").body
-        assert (web["name"], web["type"], web["command"], web["state"]) == ("web.1", "web", "python app.py", "starting")
+        assert (web["name"], web["type"], web["command"], web["state"]) == (
+            "web.1",
+            "web",
+            "python app.py",
+            "starting",
+        )
         assert web["release"]["version"] == 2
         assert api.get("/apps/shop/dynos/web.1").body == api.get(f"/apps/shop/dynos/{web['id']}").body
         assert api.delete("/apps/shop/dynos").status == 202
@@ -247,7 +269,13 @@ class TestAccount:
 
 class TestTheRest:
     def test_lists_that_clients_ask_for(self, api: Api, app: App) -> None:
-        for path in ("/addons", "/teams", "/apps/shop/addons", "/apps/shop/features", "/apps/shop/sni-endpoints"):
+        for path in (
+            "/addons",
+            "/teams",
+            "/apps/shop/addons",
+            "/apps/shop/features",
+            "/apps/shop/sni-endpoints",
+        ):
             assert api.get(path).body == []
         assert api.get("/apps/shop/pipeline-couplings").status == 404
         assert [one["name"] for one in api.get("/regions").body] == ["us"]

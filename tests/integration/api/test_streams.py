@@ -87,8 +87,13 @@ def test_a_log_without_tail_ends(api: Api, call: Call, http: urllib3.PoolManager
     session = call("POST", "/apps/shop/log-sessions", {"lines": 2, "tail": False, "dyno": "web"})
     raw = http.request("GET", session["logplex_url"])
     assert raw.headers["Content-Type"].startswith("text/plain")
-    assert [line.split(" ", 1)[1] for line in raw.data.decode().splitlines()] == ["app[web.1]: one", "app[web.1]: two"]
-    events = http.request("GET", session["logplex_url"], headers={"Accept": "text/event-stream"}, preload_content=False)
+    assert [line.split(" ", 1)[1] for line in raw.data.decode().splitlines()] == [
+        "app[web.1]: one",
+        "app[web.1]: two",
+    ]
+    events = http.request(
+        "GET", session["logplex_url"], headers={"Accept": "text/event-stream"}, preload_content=False
+    )
     assert events.headers["Content-Type"].startswith("text/event-stream")
     with events:
         retry, first, second = events_of(events)
@@ -96,10 +101,14 @@ def test_a_log_without_tail_ends(api: Api, call: Call, http: urllib3.PoolManager
     assert first["data"].endswith("app[web.1]: one") and first["id"] < second["id"]
 
 
-def test_a_tail_goes_on_and_resumes_after_the_last_line_seen(api: Api, call: Call, http: urllib3.PoolManager) -> None:
+def test_a_tail_goes_on_and_resumes_after_the_last_line_seen(
+    api: Api, call: Call, http: urllib3.PoolManager
+) -> None:
     app = create_app(api.user, "shop")
     say(app, "one")
-    url = call("POST", "/apps/shop/log-sessions", {"tail": True, "source": "app", "dyno": "web.1"})["logplex_url"]
+    url = call("POST", "/apps/shop/log-sessions", {"tail": True, "source": "app", "dyno": "web.1"})[
+        "logplex_url"
+    ]
     headers = {"Accept": "text/event-stream"}
     with http.request("GET", url, headers=headers, preload_content=False) as response:
         events = events_of(response)
@@ -109,7 +118,9 @@ def test_a_tail_goes_on_and_resumes_after_the_last_line_seen(api: Api, call: Cal
         second = next(events)
         assert second["data"].split("two")[1].split("\n") == ["", "with three", "lines"]
     say(app, "three", "four")
-    resumed = http.request("GET", url, headers={**headers, "Last-Event-ID": second["id"]}, preload_content=False)
+    resumed = http.request(
+        "GET", url, headers={**headers, "Last-Event-ID": second["id"]}, preload_content=False
+    )
     with resumed as response:
         events = events_of(response)
         next(events)
@@ -122,7 +133,9 @@ def test_a_quiet_tail_sends_heartbeats_and_ends_in_the_end(
     assert log_sessions.HEARTBEAT_SECONDS < 15
     monkeypatch.setattr(log_sessions, "HEARTBEAT_SECONDS", 0.05)
     create_app(api.user, "shop")
-    url = call("POST", "/apps/shop/log-sessions", {"tail": True, "source": "app", "dyno": "none"})["logplex_url"]
+    url = call("POST", "/apps/shop/log-sessions", {"tail": True, "source": "app", "dyno": "none"})[
+        "logplex_url"
+    ]
     with http.request("GET", url, headers={"Accept": "text/event-stream"}, preload_content=False) as response:
         lines = lines_of(response)
         assert next(lines).startswith("retry: ")
@@ -233,7 +246,9 @@ def upload(call: Call, http: urllib3.PoolManager, content: bytes) -> str:
 
 def test_an_uploaded_source_is_built(api: Api, call: Call, http: urllib3.PoolManager) -> None:
     create_app(api.user, "shop")
-    url = upload(call, http, tarball({"shop-main/app.py": "print()", "shop-main/Procfile": "web: python app.py"}))
+    url = upload(
+        call, http, tarball({"shop-main/app.py": "print()", "shop-main/Procfile": "web: python app.py"})
+    )
     build = call("POST", "/apps/shop/builds", {"source_blob": {"url": url, "version": "c0ffee"}})
     assert (build["status"], build["source_blob"]["version"]) == ("pending", "c0ffee"), build
     with tarfile.open(Path(Build.objects.get().source_file), "r:") as tar:
@@ -270,10 +285,17 @@ def test_only_urls_from_here_are_sources(
     api: Api, call: Call, http: urllib3.PoolManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_app(api.user, "shop")
-    for url in ("http://169.254.169.254/latest", "file:///etc/passwd", "https://example.com/source-blobs/x:y:z"):
+    for url in (
+        "http://169.254.169.254/latest",
+        "file:///etc/passwd",
+        "https://example.com/source-blobs/x:y:z",
+    ):
         assert "sources" in call("POST", "/apps/shop/builds", {"source_blob": {"url": url}})["message"]
     empty = call("POST", "/sources")["source_blob"]
     assert http.request("GET", empty["get_url"]).status == 404
-    assert call("POST", "/apps/shop/builds", {"source_blob": {"url": empty["get_url"]}})["id"] == "invalid_params"
+    assert (
+        call("POST", "/apps/shop/builds", {"source_blob": {"url": empty["get_url"]}})["id"]
+        == "invalid_params"
+    )
     monkeypatch.setattr("paas.controller.api.sources.SOURCE_LIMIT", 10)
     assert http.request("PUT", empty["put_url"], body=b"x" * 11).status == 413

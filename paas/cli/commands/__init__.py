@@ -1,0 +1,1 @@
+"""One module per noun; loaded only when one of its commands is called."""

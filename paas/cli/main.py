@@ -1,0 +1,164 @@
+"""The entry of the `paas` command.
+
+In: the command line, as `paas config:set` or `paas config set`.  Out: an exit code (see `failures`).
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from paas.cli.failures import Failure
+
+# Name -> module under paas.cli.commands and the command's name in it.
+COMMANDS = {
+    "login": "account.login",
+    "logout": "account.logout",
+    "whoami": "account.whoami",
+    "apps": "apps.apps",
+    "create": "apps.create",
+    "destroy": "apps.destroy",
+    "info": "apps.info",
+    "maintenance": "apps.maintenance",
+    "maintenance:off": "apps.maintenance_off",
+    "maintenance:on": "apps.maintenance_on",
+    "open": "apps.open_app",
+    "rename": "apps.rename",
+    "builds": "builds.builds",
+    "builds:cancel": "builds.cancel",
+    "builds:output": "builds.output",
+    "config": "config.config",
+    "config:get": "config.get",
+    "config:set": "config.set_vars",
+    "config:unset": "config.unset",
+    "deployments": "releases.deployments",
+    "domains": "domains.domains",
+    "domains:add": "domains.add",
+    "domains:remove": "domains.remove",
+    "git:credentials": "git.git_credentials",
+    "git:remote": "git.git_remote",
+    "hosts": "account.hosts",
+    "logs": "logs.logs",
+    "ps": "ps.ps",
+    "ps:restart": "ps.restart",
+    "ps:scale": "ps.scale",
+    "ps:stop": "ps.stop",
+    "run": "ps.run",
+    "releases": "releases.releases",
+    "releases:diff": "releases.diff",
+    "releases:info": "releases.info",
+    "rollback": "releases.rollback",
+}
+ALIASES = {
+    "apps:create": "create",
+    "apps:destroy": "destroy",
+    "apps:info": "info",
+    "apps:open": "open",
+    "apps:rename": "rename",
+    "auth:login": "login",
+    "auth:logout": "logout",
+    "auth:whoami": "whoami",
+    "releases:rollback": "rollback",
+    "restart": "ps:restart",
+    "run:detached": "run",
+    "scale": "ps:scale",
+    "stop": "ps:stop",
+}
+# Exit code of a program ended by Ctrl-C, as shells have it.
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """Commands by name, imported when called; a colon or a space between the words."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        target = COMMANDS.get(ALIASES.get(name, name))
+        if target is None:
+            return None
+        module, _, attribute = target.partition(".")
+        found = getattr(import_module(f"paas.cli.commands.{module}"), attribute)
+        assert isinstance(found, click.Command)
+        return found
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, rest = join_words(args)
+        found = self.get_command(context, name)
+        if found is None:
+            raise click.UsageError(unknown(name), context)
+        return name, found, rest
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            found = ((name, self.get_command(context, name)) for name in self.list_commands(context))
+            formatter.write_dl([(name, one.get_short_help_str(80)) for name, one in found if one is not None])
+
+
+def join_words(args: list[str]) -> tuple[str, list[str]]:
+    """Return the command's name and its arguments; two words that name a command together are joined."""
+    joined = ":".join(args[:2])
+    if len(args) > 1 and (joined in COMMANDS or joined in ALIASES):
+        return joined, args[2:]
+    return args[0], args[1:]
+
+
+def unknown(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [*COMMANDS, *ALIASES], n=1)
+    hint = f" Did you mean `paas {near[0]}`?" if near else ""
+    return f"There is no command {name}.{hint} `paas --help` lists what there is."
+
+
+def print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"paas {version('paas')}")
+        context.exit()
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help="Show it."
+)
+def cli() -> None:
+    """Deploy and run apps: `paas create`, then `git push paas main`."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line and return its exit code."""
+    try:
+        cli.main(arguments, prog_name="paas", standalone_mode=False)
+    except Failure as failure:
+        click.echo(f" !    {failure.message}", err=True)
+        return failure.exit_code
+    except click.exceptions.NoArgsIsHelpError as shown:
+        click.echo(shown.format_message())
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe is gone: nothing left to say, and nobody to say it to
+        return 0
+    return 0
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()
