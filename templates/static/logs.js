@@ -26,8 +26,8 @@ class Stream {
     source.onopen = () => this.say("Live");
     source.onmessage = (event) => {
       this.last = event.lastEventId || this.last;
-      this.say("Live");
       this.take(JSON.parse(event.data));
+      this.say("Live");
     };
     source.addEventListener("problem", (event) => this.say(JSON.parse(event.data)));
     source.addEventListener("end", () => this.end());
@@ -67,7 +67,9 @@ class Stream {
   }
 
   say(text) {
-    const shown = text === "Live" && !this.following ? "Paused: new lines are added below" : text;
+    const empty = !this.box.childElementCount && !this.pending.length;
+    const live = !this.following ? "Paused: new lines are added below" : empty ? "Live: no lines yet" : "Live";
+    const shown = text === "Live" ? live : text;
     if (this.status.textContent !== shown) this.status.textContent = shown;
   }
 
