@@ -101,15 +101,8 @@ class Platform:
         """Start and wait until all is up. Raises AssertionError with the output when it does not come up."""
         ready_file = self.home / "ready.json"
         ready_file.unlink(missing_ok=True)
-        command = (
-            sys.executable,
-            "-m",
-            "paas.supervisor",
-            "up",
-            "--no-sample",
-            "--ready-file",
-            str(ready_file),
-        )
+        options = () if sample else ("--no-sample",)
+        command = (sys.executable, "-m", "paas.supervisor", "up", "--ready-file", str(ready_file), *options)
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env=self.environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output
