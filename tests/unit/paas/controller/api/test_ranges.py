@@ -54,7 +54,9 @@ class Row:
 
 
 @given(st.sets(st.integers(0, 999)), st.integers(1, 50), st.booleans())
-def test_following_next_ranges_visits_every_row_once_in_order(versions: set[int], size: int, descending: bool) -> None:
+def test_following_next_ranges_visits_every_row_once_in_order(
+    versions: set[int], size: int, descending: bool
+) -> None:
     rows = [Row(version) for version in versions]
     fields = {"version": Field("version", int)}
     seen: list[int] = []
