@@ -59,6 +59,7 @@ class Prepared(Struct):
     nofile_ceiling: int = 1024
     oom_score_adj: int = 0
     cgroup_version: int = 1
+    limits_swap: bool = True
     ca_bundle: bool = False
     seccomp_bpf: str = ""
     hostname: str = ""
@@ -141,7 +142,7 @@ def _linux(spec: ContainerSpec, prepared: Prepared) -> dict[str, Any]:
     linux: dict[str, Any] = {
         "cgroupsPath": prepared.cgroup,
         "namespaces": _namespaces(spec, prepared),
-        "resources": _resources(spec.limits, prepared.cgroup_version),
+        "resources": _resources(spec.limits, prepared),
         "seccomp": seccomp.describe(),
         "maskedPaths": list(_MASKED),
         "readonlyPaths": list(_READONLY),
@@ -162,16 +163,19 @@ def _namespaces(spec: ContainerSpec, prepared: Prepared) -> list[dict[str, str]]
     return [*namespaces, network]
 
 
-def _resources(limits: Limits, cgroup_version: int) -> dict[str, Any]:
+def _resources(limits: Limits, prepared: Prepared) -> dict[str, Any]:
     cpu: dict[str, int] = {"shares": limits.cpu_shares}
     if limits.cpu_cores is not None:
         cpu |= {"period": 100_000, "quota": max(1000, int(limits.cpu_cores * 100_000))}
+    memory = {"limit": limits.memory_bytes}
+    if prepared.limits_swap:
+        memory["swap"] = limits.memory_bytes  # memory and swap together: no swap
     resources: dict[str, Any] = {
         "devices": [_DENY_ALL_DEVICES],
-        "memory": {"limit": limits.memory_bytes, "swap": limits.memory_bytes},
+        "memory": memory,
         "pids": {"limit": limits.pids},
         "cpu": cpu,
     }
-    if cgroup_version == 2:
+    if prepared.cgroup_version == 2:
         resources["unified"] = {"memory.oom.group": "1"}
     return resources

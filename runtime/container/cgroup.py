@@ -44,6 +44,9 @@ class Cgroups(Protocol):
     def children(self, path: str) -> tuple[str, ...]:
         """Return the names of the groups directly below `path`."""
 
+    def limits_swap(self) -> bool:
+        """Tell whether swap can be limited; Debian's v1 kernels need swapaccount=1 for it."""
+
 
 class CgroupV2:
     """One hierarchy."""
@@ -79,6 +82,9 @@ class CgroupV2:
 
     def children(self, path: str) -> tuple[str, ...]:
         return _children(_below(self._root, path))
+
+    def limits_swap(self) -> bool:
+        return True
 
 
 class CgroupV1:
@@ -116,6 +122,9 @@ class CgroupV1:
     def children(self, path: str) -> tuple[str, ...]:
         names = {name for hierarchy in self._hierarchies() for name in _children(_below(hierarchy, path))}
         return tuple(sorted(names))
+
+    def limits_swap(self) -> bool:
+        return (self._root / "memory" / "memory.memsw.limit_in_bytes").exists()
 
     def _hierarchies(self) -> tuple[Path, ...]:
         return tuple(entry for entry in self._root.iterdir() if entry.is_dir() and not entry.is_symlink())

@@ -144,13 +144,17 @@ def reopen_log(bundle: Path) -> None:
 def run_runtime(
     runtime: str, state: str, *words: str, timeout: float = 60.0
 ) -> subprocess.CompletedProcess[str]:
-    """Run the OCI runtime itself (start, delete)."""
-    return subprocess.run(
-        [runtime, "--root", state, *words],
-        env=_ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    """Run the OCI runtime itself (start, state, delete). Raises EngineError when it hangs or cannot be run."""
+    try:
+        return subprocess.run(
+            [runtime, "--root", state, *words],
+            env=_ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineError(f"{runtime} {words[0]} could not be run: {error}.") from error

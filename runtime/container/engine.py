@@ -179,7 +179,8 @@ class CrunEngine:
                 del self._records[container]
 
     def list(self) -> tuple[Observed, ...]:
-        return tuple(self._observe(container) for container in tuple(self._records))
+        seen = (self._observe(container) for container in tuple(self._records))
+        return tuple(observed for observed in seen if observed is not None)
 
     def log_path(self, container: str) -> Path:
         return self._layout.log(storage.check_id(container))
@@ -234,16 +235,19 @@ class CrunEngine:
 
     def _update(self, record: Record, **changes: object) -> Record:
         changed = msgspec.structs.replace(record, **changes)
-        storage.save(self._layout.bundle(record.id), changed)
+        try:
+            storage.save(self._layout.bundle(record.id), changed)
+        except OSError as error:
+            raise EngineError(f"The state of {record.id} could not be written: {error}.") from error
         self._records[record.id] = changed
         return changed
 
-    def _observe(self, container: str) -> Observed:
+    def _observe(self, container: str) -> Observed | None:
         with suppress(EngineError):
             self.wait(container, 0)
         record = self._records.get(container)
         if record is None:  # deleted meanwhile
-            return Observed(id=container, owner="", name="", running=False)
+            return None
         running = record.exit is None
         return Observed(
             id=record.id,

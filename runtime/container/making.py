@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import resource
 import shutil
 from dataclasses import dataclass, field
@@ -71,13 +72,18 @@ def check_request(request: Request) -> None:
     if not spec.rootfs.layers and not spec.rootfs.host:
         raise EngineError(f"Container {spec.id} has no root file system: give it layers or the host stack.")
     for target in (*(b.target for b in request.binds), *(v.target for v in request.volumes), spec.cwd):
-        if not target.startswith("/") or ".." in target.split("/"):
+        if not target.startswith("/") or target == "/" or ".." in target.split("/"):
             raise EngineError(f"{target!r} is not an absolute path inside the container.")
     for name, value in spec.env.items():
         if not name or "=" in name or "\0" in name + value:
             raise EngineError(f"The config var {name!r} cannot be an environment variable.")
     if any("\0" in word for word in spec.argv):
         raise EngineError("A command must not hold NUL characters.")
+
+
+def clean_hostname(name: str) -> str:
+    """Return `name` with only what a host name may hold (RFC 1123)."""
+    return re.sub(r"[^A-Za-z0-9.-]", "-", name)[:63].strip(".-") or "app"
 
 
 def make(parts: Parts, request: Request) -> Record:
@@ -103,7 +109,8 @@ def unmake(parts: Parts, container: str, record: Record | None) -> None:
     directory = layout.bundle(container)
     if record is None:
         process.kill_supervisors(str(directory))
-    conmon.run_runtime(parts.runtime, str(layout.state), "delete", "--force", container)
+    with contextlib.suppress(EngineError):  # then its control group is killed below
+        conmon.run_runtime(parts.runtime, str(layout.state), "delete", "--force", container)
     if record is not None:
         process.wait_gone(record.conmon_pid, record.conmon_started, _CONMON_GRACE)
         process.end(record.conmon_pid, record.conmon_started, _CONMON_GRACE)
@@ -112,6 +119,7 @@ def unmake(parts: Parts, container: str, record: Record | None) -> None:
     for name in (container, f"{container}.ext4"):
         (layout.scratch / name).unlink(missing_ok=True)
     (layout.exits / container).unlink(missing_ok=True)
+    shutil.rmtree(layout.state / container, ignore_errors=True)
     shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -156,7 +164,7 @@ def _assemble(parts: Parts, request: Request, slot: Slot | None, undo: contextli
     spec, layout = request.spec, parts.layout
     start = parts.owners.range_start(spec.owner)
     uid_start = start if parts.isolated else None
-    hostname = (spec.hostname or spec.name)[:63]
+    hostname = clean_hostname(spec.hostname or spec.name)
     address = slot.address if slot else ""
     files = {
         "resolv.conf": resolver.render_resolv_conf(parts.nameservers),
@@ -260,6 +268,7 @@ def _prepare(
         nofile_ceiling=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         oom_score_adj=max(300, own_adjustment),  # tenants go first; lowering needs CAP_SYS_RESOURCE
         cgroup_version=parts.cgroups.version,
+        limits_swap=parts.cgroups.limits_swap(),
         ca_bundle=parts.ca_bundle is not None,
         seccomp_bpf=seccomp.compile_bpf() if Path(parts.runtime).name == "crun" else "",
         hostname=hostname,

@@ -5,6 +5,7 @@ In: the configuration.  Out: the engine's `Parts` and the records of living and 
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ from runtime.volumes.volumes import Volumes
 
 if TYPE_CHECKING:
     from runtime.container.engine import EngineConfig
+
+_TAG = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}\Z")
 
 
 def open_parts(
@@ -92,6 +95,8 @@ def remove_leftovers(parts: Parts, records: tuple[Record, ...]) -> None:
 def _check_config(config: EngineConfig) -> None:
     if config.ca_bundle is not None and not config.ca_bundle.is_file():
         raise EngineError(f"The CA bundle {config.ca_bundle} does not exist: apt install ca-certificates.")
+    if not _TAG.match(config.tag):
+        raise EngineError(f"The tag {config.tag!r} must be 1-32 lower-case letters, digits, '-' or '_'.")
     try:
         rules.normalize((config.subnet, *config.blocked))
     except ValueError as error:

@@ -111,11 +111,12 @@ class Pool:
     def take(self) -> Slot:
         """Return a ready slot, or make one when the pool is empty."""
         try:
-            slot = self._ready.get_nowait()
+            return self._ready.get_nowait()
         except queue.Empty:
             return self._run(self._make)
-        self._wanted.put(True)
-        return slot
+        finally:
+            if self._ready.qsize() + self._wanted.qsize() < self._size:
+                self._wanted.put(True)
 
     def slot(self, number: int, address: str) -> Slot:
         """Return the slot of a container known from its record."""

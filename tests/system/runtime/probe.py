@@ -70,14 +70,16 @@ FAMILIES = {
     "xdp": (44, 3, 0),
 }
 WRITES = (
-    "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sysrq-trigger", "/proc/sys/vm/overcommit_memory",
+    "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sysrq-trigger",
+    "/proc/sys/vm/overcommit_memory",
     "/proc/sys/net/ipv4/ip_forward", "/proc/irq/default_smp_affinity", "/sys/kernel/uevent_helper",
     "/sys/fs/cgroup/release_agent", "/sys/fs/cgroup/memory/release_agent", "/sys/kernel/mm/ksm/run", "/sys/power/state",
     "/proc/1/oom_score_adj", "/usr/x", "/etc/x", "/etc/passwd", "/x", "/bin/sh", "/dev/init", "/root/x", "/sys/x",
 )  # fmt: skip
 READS = (
     "/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/kallsyms", "/proc/config.gz", "/proc/timer_list",
-    "/proc/interrupts", "/proc/sched_debug", "/proc/kmsg", "/dev/kmsg", "/dev/mem", "/dev/vda", "/dev/sda", "/dev/loop0",
+    "/proc/interrupts", "/proc/sched_debug", "/proc/kmsg", "/dev/kmsg", "/dev/mem", "/dev/vda", "/dev/sda",
+    "/dev/loop0",
     "/dev/loop-control", "/dev/kvm", "/dev/fuse", "/dev/net/tun", "/proc/1/environ", "/etc/shadow", "/root/.ssh",
     "/sys/kernel/debug", "/sys/firmware/efi", "/proc/1/root/etc/shadow",
 )  # fmt: skip
@@ -127,6 +129,11 @@ def status(name):
         return next(line.split()[1] for line in file if line.startswith(name + ":"))
 
 
+def words_of(path):
+    with open(path) as file:
+        return file.read().split()
+
+
 def writable_directories():
     """Directories this user may write to, on every file system but /proc."""
     found = []
@@ -160,7 +167,7 @@ print(
             "capabilities": [status(name) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")],
             "no_new_privs": status("NoNewPrivs"),
             "seccomp": status("Seccomp"),
-            "uid_map": open("/proc/self/uid_map").read().split(),
+            "uid_map": words_of("/proc/self/uid_map"),
             "fds": sorted(
                 int(name) for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")
             ),

@@ -104,11 +104,18 @@ time.sleep(60)
     Agent(config, script).kill_when_ready()
     host = open_host(config)
     address = host.engine.list()[0].address
-    connect = (
-        "import socket,time,sys\nfor _ in range(100):\n  try: socket.create_connection(('%s',8000),2); sys.exit(0)\n"
-        "  except ConnectionRefusedError: time.sleep(.05)\n  except OSError: sys.exit(4)\nsys.exit(5)"
-        % address
-    )
+    connect = f"""
+import socket, sys, time
+for _ in range(100):
+    try:
+        socket.create_connection(("{address}", 8000), 2)
+        sys.exit(0)
+    except ConnectionRefusedError:
+        time.sleep(0.05)
+    except OSError:
+        sys.exit(4)
+sys.exit(5)
+"""
     assert host.python(connect)[0].code == 0
     assert host.python(connect, owner="app-2")[0].code != 0
     addresses = {host.engine.create(host.spec("true", network=NetworkMode.APP)).address for _ in range(3)}
