@@ -29,7 +29,7 @@ from paas.controller.git.packindex import PackIndex
 from paas.controller.git.packstream import WHOLE, PackStream, inflate_at, parse_header
 
 MAX_STRUCTURE = 32 << 20
-_KEPT_DELTAS = 12 << 20
+_KEPT_DELTAS = 6 << 20
 _HELD_BASES = 8 << 20
 _PREFIX = {kind: name.encode() + b" %d\0" for kind, name in TYPE_NAMES.items()}
 

@@ -61,7 +61,6 @@ class References:
         self._good_names: set[bytes] = set()
         self._shapes: dict[tuple[tuple[bytes, ...], tuple[int, ...]], int] = {}
         self._shape_names = 0
-        self._adders = {TREE: self._add_tree, COMMIT: self._add_commit, TAG: self._add_tag}
 
     def add(self, kind: int, sha: bytes, data: bytes | None) -> None:
         """Note one object of the pack. `data` is needed for everything but blobs."""
@@ -69,8 +68,12 @@ class References:
         if sha in have:
             raise PackRefused(f"the pack holds {TYPE_NAMES[kind]} {sha.hex()} twice")
         have.add(sha)
-        if kind != BLOB:
-            self._adders[kind](sha, data or b"")
+        if kind == TREE:
+            self._add_tree(sha, data or b"")
+        elif kind == COMMIT:
+            self._add_commit(sha, data or b"")
+        elif kind == TAG:
+            self._add_tag(sha, data or b"")
 
     def _add_tree(self, sha: bytes, data: bytes) -> None:
         entries = tree_entries(sha, data)

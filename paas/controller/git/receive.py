@@ -19,6 +19,7 @@ from dulwich.server import ReceivePackHandler
 
 from paas.controller.git import locks, wire
 from paas.controller.git.accept import accept
+from paas.controller.git.allocator import give_memory_back
 from paas.controller.git.body import BodyBroken
 from paas.controller.git.deploy import Lines, build, cancel
 from paas.controller.git.ingest import Ingested, ingest
@@ -73,6 +74,7 @@ class PaasReceive(ReceivePackHandler):
         finally:
             self._push.git.close()
             connections.close_all()
+            give_memory_back()
 
     def _guarded(self, commands: list[Command]) -> Iterator[bytes]:
         """Do the push; whatever goes wrong becomes a status that the client shows."""
