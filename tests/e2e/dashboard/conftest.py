@@ -175,7 +175,9 @@ def listen(page: Page) -> list[str]:
     complaints: list[str] = []
 
     def said(message: Any) -> None:
-        expected = re.search(r"status of 4|Response Status Error Code 4|net::ERR_", message.text)
+        expected = re.search(
+            r"status of 4|Response Status Error Code 4|net::ERR_|htmx:(afterRequest|sendError)", message.text
+        )
         if message.type == "error" and not expected:
             complaints.append(message.text)
 

@@ -112,18 +112,36 @@ def test_pages_work_without_redis_and_logs_say_so(client: Client, shop: App, no_
     assert int(frame["retry"]) > 0
 
 
+def opened(client: Client) -> Any:
+    """A log stream that has begun."""
+    response = client.get(f"{SHOP}/logs/stream")
+    response.parts = iter(response.streaming_content)  # type: ignore[attr-defined]
+    next(response.parts)
+    return response
+
+
 def test_a_full_house_says_so_and_keeps_threads_for_pages(client: Client, shop: App, redis: None) -> None:
     write(shop, ("app", "web.1", "one"))
-    seats = events._seats._value
-    held = [client.get(f"{SHOP}/logs/stream") for _ in range(seats)]
-    for response in held:
-        next(iter(response.streaming_content))  # type: ignore[attr-defined]
+    somebody = [events.seats.take(object()) for _ in range(events.seats.free)]
     (frame,) = frames(client.get(f"{SHOP}/logs/stream"), 2)
     assert (frame["event"], frame["retry"]) == ("problem", "5000")
-    for response in held:
-        response.close()
+    events.seats.leave(somebody[0])
     assert words(frames(client.get(f"{SHOP}/logs/stream"), 1)) == ["one"]
-    assert events._seats._value == seats
+    assert events.seats.free == 1
+    for seat in somebody:
+        events.seats.leave(seat)
+
+
+def test_the_newest_streams_of_a_person_win(client: Client, shop: App, redis: None) -> None:
+    write(shop, ("app", "web.1", "one"))
+    streams = [opened(client) for _ in range(events.seats.each + 1)]
+    assert events.seats.total - events.seats.free == events.seats.each
+    ended = parse([part.decode() for part in streams[0].parts][-1])
+    assert (ended["event"], ended["retry"]) == ("problem", "30000")
+    assert b"one" in next(streams[-1].parts)
+    for response in streams:
+        response.close()
+    assert events.seats.free == events.seats.total
 
 
 def test_the_output_of_a_build_that_is_over(client: Client, shop: App, no_redis: None) -> None:
