@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 # Variables of the other processes, read by their own configuration modules.
-FOREIGN_PREFIXES = ("PAAS_AGENT_", "PAAS_ROUTER_", "PAAS_TEST_", "PAAS_CLI_", "PAAS_GIT_LIMIT_")
+FOREIGN_PREFIXES = ("PAAS_AGENT_", "PAAS_ROUTER_", "PAAS_TEST_", "PAAS_CLI_")
 FOREIGN = {"PAAS_HAPROXY", "PAAS_APP", "PAAS_URL", "PAAS_TOKEN"}
 
 
@@ -45,6 +45,8 @@ class Configuration:
     build_timeout: int = 1800  # seconds
     boot_timeout: int = 60  # seconds for a web process to bind to its port (R10)
     drain_timeout: int = 30  # seconds for requests in flight on an old instance
+    git_max_pack: int = 512 * 1024**2  # bytes of one push
+    git_quota: int = 2048 * 1024**2  # bytes of one app's repository
     releases_kept: int = 500
     config_max_bytes: int = 64 * 1024
     admin_email: str = "admin@localhost"

@@ -114,6 +114,9 @@ SPECTACULAR_SETTINGS = {
 }
 
 PAAS_GIT_BACKEND = "paas.controller.services.pushes.PushBackend"
+PAAS_GIT_MAX_PACK = PAAS.git_max_pack
+PAAS_GIT_QUOTA = PAAS.git_quota
+PAAS_GIT_BUILD_TIMEOUT = PAAS.build_timeout
 
 LOGGING = {
     "version": 1,

@@ -170,13 +170,17 @@ class ExitReason(StrEnum):
 
 
 class ExitInfo(Struct):
-    """How a run ended. `code` is the wait status as a shell shows it (137 for KILL). `at` is Unix seconds."""
+    """How a run ended. `code` is the wait status as a shell shows it (137 for KILL). `at` is Unix seconds.
+
+    `tail` are the last lines the process wrote, for whoever has to find out why.
+    """
 
     reason: ExitReason
     code: int | None = None
     signal: int | None = None
     at: float = 0.0
     message: str = ""
+    tail: tuple[str, ...] = ()
 
 
 class InstanceStatus(Struct):

@@ -1,6 +1,6 @@
 """The programs that start every process of a slug.
 
-In: what the buildpack knows.  Out: `.paas/launch`, called as `launch COMMAND`, which prepares a login-like environment
+In: what the buildpack knows.  Out: `.paas/launch`, called as `launch -c COMMAND`, which prepares a login-like environment
 and hands over to `.paas/run`.
 
 Signals must reach the app. A simple command replaces the shell. A compound one (`cd src && gunicorn app`, pipes) gets
@@ -12,7 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 
 LAUNCH = r"""#!/bin/sh
-# Starts one process: `launch COMMAND`. COMMAND is run by a shell, with $PORT and the config vars expanded.
+# Starts one process: `launch -c COMMAND`. COMMAND is run by a shell, with $PORT and the config vars expanded.
+[ "$1" = -c ] && shift
 cd @APP@ || exit 1
 export HOME=@APP@
 @CONCURRENCY@for file in .profile.d/*.sh; do
@@ -62,6 +63,8 @@ def write_launcher(app: Path, web_memory_mb: int) -> Path:
     launch = app / ".paas" / "launch"
     launch.parent.mkdir(parents=True, exist_ok=True)
     for program, text in ((launch, LAUNCH), (launch.with_name("run"), RUN)):
-        program.write_text(text.replace("@CONCURRENCY@", concurrency).replace("@APP@", str(app)), encoding="utf-8")
+        program.write_text(
+            text.replace("@CONCURRENCY@", concurrency).replace("@APP@", str(app)), encoding="utf-8"
+        )
         program.chmod(0o755)
     return launch

@@ -254,6 +254,7 @@ class Instance:
             log.error("the remains of %s cannot be removed: %s", self._id, error)
 
     def _end_run(self, exit: ExitInfo) -> None:
+        exit = msgspec.structs.replace(exit, tail=self._context.logs.tail(self._id))
         if exit.reason is ExitReason.OOM:
             self._say(phrases.out_of_memory(self.spec.container))
         self._say(phrases.exited(exit), end=True)

@@ -14,11 +14,14 @@ from pathlib import Path
 
 from runtime.logs.inotify import Inotify
 from runtime.logs.spool import MAX_BYTES, Reader, Spool
-from runtime.model import ContainerSpec, LogLine, NetworkMode
+from runtime.model import ContainerSpec, LogLine, NetworkMode, Stream
 
 log = logging.getLogger(__name__)
 REOPEN_SECONDS = 5.0
 KEEP_SECONDS = 3600.0
+TAIL_BYTES = 32 * 1024
+TAIL_LINES = 10
+TAIL_WIDTH = 300  # characters
 Reopen = Callable[[str], Awaitable[None]]
 
 
@@ -88,6 +91,22 @@ class LogHub:
         if source.watch == -1:
             self.attach(container)
         self._written(container)
+
+    def tail(self, container: str) -> tuple[str, ...]:
+        """Return the last lines that the newest run of a container wrote."""
+        source = self.sources.get(container)
+        if source is None:
+            return ()
+        reader, lines, more = Reader(source.spool, max(0, source.spool.end() - TAIL_BYTES)), list[LogLine](), True
+        while more:
+            found, more = reader.read()
+            lines += found
+        lines += reader.finish()
+        for place, line in reversed(list(enumerate(lines))):
+            if line.stream is Stream.SYSTEM:
+                lines = lines[place + 1 :]
+                break
+        return tuple(line.text[:TAIL_WIDTH] for line in lines[-TAIL_LINES:])
 
     def end(self, container: str) -> None:
         """Nothing more will be written: followers finish once they have read everything."""

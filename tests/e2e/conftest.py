@@ -12,11 +12,13 @@ import pytest
 
 from tests.e2e.platform import PORTS, ROOT, Platform, repository
 
+SETTINGS = {"PAAS_BOOT_TIMEOUT": "10", "PAAS_GIT_MAX_PACK": str(16 * 1024**2)}  # bounds that tests run into
+
 
 @pytest.fixture(scope="session")
 def platform(free_ports: Callable[[int], list[int]]) -> Iterator[Platform]:
     """A running platform with the host stack and no app."""
-    one = Platform.prepare(free_ports(len(PORTS)))
+    one = Platform.prepare(free_ports(len(PORTS)), **SETTINGS)
     try:
         one.start()
         yield one

@@ -40,6 +40,7 @@ class Push:
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
+            start_new_session=True,
         )
         push = cls(process)
         push.reader = threading.Thread(target=push._read, daemon=True)

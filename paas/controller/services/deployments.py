@@ -92,8 +92,18 @@ def _cut_over(deployment: Deployment) -> None:
 def fail(deployment: Deployment, now: datetime, error_id: str, message: str) -> None:
     """End it as failed; the release before it has never stopped serving."""
     _note_phase(deployment, now)
+    build_output.say(deployment, *_last_words(deployment))
     end(deployment, Deployment.Status.FAILED, now, error_id, message)
     events.record(None, "deployment.fail", deployment.id, deployment.app, error=error_id)
+
+
+def _last_words(deployment: Deployment) -> list[str]:
+    """Return what the first instance that failed wrote before it ended."""
+    for instance in deployment.release.instances.exclude(last_exit=None).order_by("created_at"):
+        words = (instance.last_exit or {}).get("tail", ())
+        if words:
+            return [f"       Last lines of {instance.name}:", *(f"       | {line}" for line in words)]
+    return []
 
 
 def end(deployment: Deployment, status: str, now: datetime, error_id: str = "", message: str = "") -> None:
