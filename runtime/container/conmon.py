@@ -73,7 +73,15 @@ def create(container: str, runtime: str, places: Places, timeout: float = 60.0) 
             os.close(write_end)
     pid = parse_report(line, words.read_text(errors="replace"))
     close_stdin(Path(places.bundle))
-    return pid, int((Path(places.bundle) / "conmon.pid").read_text())
+    return pid, read_pid(Path(places.bundle))
+
+
+def read_pid(bundle: Path) -> int:
+    """Return the pid that conmon wrote down, 0 when it has not."""
+    try:
+        return int((bundle / "conmon.pid").read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def close_stdin(bundle: Path) -> None:

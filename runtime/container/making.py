@@ -111,7 +111,9 @@ def unmake(parts: Parts, container: str, record: Record | None) -> None:
         process.kill_supervisors(str(directory))
     with contextlib.suppress(EngineError):  # then its control group is killed below
         conmon.run_runtime(parts.runtime, str(layout.state), "delete", "--force", container)
-    if record is not None:
+    if record is None:
+        process.reap_soon(conmon.read_pid(directory), _CONMON_GRACE)
+    else:
         process.wait_gone(record.conmon_pid, record.conmon_started, _CONMON_GRACE)
         process.end(record.conmon_pid, record.conmon_started, _CONMON_GRACE)
     kill_group(parts.cgroups, layout.cgroup_of(container))

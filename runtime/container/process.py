@@ -82,10 +82,8 @@ def kill_supervisors(bundle: str) -> None:
         if entry.name.isdigit():
             pid, started = int(entry.name), start_time(int(entry.name))
             with contextlib.suppress(OSError):
-                if is_supervisor((entry / "cmdline").read_bytes(), bundle) and send(
-                    pid, started, signal.SIGKILL
-                ):
-                    wait_gone(pid, started, 10)
+                if is_supervisor((entry / "cmdline").read_bytes(), bundle):
+                    end(pid, started, 10)
 
 
 def is_supervisor(command_line: bytes, bundle: str) -> bool:
@@ -120,7 +118,18 @@ def end(pid: int, started: int, timeout: float) -> None:
     reap(pid)
 
 
-def reap(pid: int) -> None:
-    """Collect an ended child, so that no zombie stays; nothing when it is not ours."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+def reap(pid: int) -> bool:
+    """Collect an ended child, so that no zombie stays. False while it still runs; True when it is not ours."""
+    if pid <= 0:  # to waitpid(2) that means any child
+        return True
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
+
+
+def reap_soon(pid: int, timeout: float) -> None:
+    """Collect a child that is about to end."""
+    deadline = time.monotonic() + timeout
+    while not reap(pid) and time.monotonic() < deadline:
+        time.sleep(0.001)
