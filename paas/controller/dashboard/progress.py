@@ -37,7 +37,7 @@ WORDS = {
     "build": "Build",
     "package": "Package",
     "upload": "Store",
-    "release": "Release phase",
+    "release": "Release",
     "pull": "Pull",
     "start": "Start, health",
     "boot": "Boot",
