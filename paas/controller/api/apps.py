@@ -5,6 +5,9 @@ In: requests under /apps.  Out: Heroku's representation of an app.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from django.db.models import Q, QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
@@ -24,7 +27,14 @@ from paas.controller.api.references import (
 from paas.controller.api.resource import Resource, actor, app_of, read, render, render_rows
 from paas.controller.models import App
 from paas.controller.selectors.apps import git_url, visible_apps, web_url
-from paas.controller.services.apps import create_app, destroy_app, rename_app, set_maintenance, set_stack
+from paas.controller.services.apps import (
+    create_app,
+    destroy_app,
+    rename_app,
+    repository_path,
+    set_maintenance,
+    set_stack,
+)
 from paas.errors import InvalidParams
 
 ORDERS = {"name": Field("name"), "id": uuid_field()}
@@ -50,7 +60,7 @@ class AppSerializer(serializers.Serializer[App]):
     process_tier = Constant("production")
     region = serializers.SerializerMethodField()
     released_at = Time(allow_null=True)
-    repo_size = Constant(0)
+    repo_size = serializers.SerializerMethodField()
     slug_size = serializers.SerializerMethodField()
     space = Constant(None)
     stack = serializers.SerializerMethodField()
@@ -76,6 +86,9 @@ class AppSerializer(serializers.Serializer[App]):
     def get_build_stack(self, app: App) -> dict[str, str]:
         return stack_reference(app.stack, self.context["stack_ids"])
 
+    def get_repo_size(self, app: App) -> int:
+        return size_of(Path(repository_path(app)) / "objects" / "pack")
+
     def get_slug_size(self, app: App) -> int:
         release = app.current_release
         return release.slug.size if release and release.slug else 0
@@ -88,6 +101,14 @@ class AppSerializer(serializers.Serializer[App]):
     def _running_stack(self, app: App) -> str:
         release = app.current_release
         return release.stack if release and release.slug else app.stack
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of the files in a folder; 0 before the first push has made it."""
+    try:
+        return sum(entry.stat().st_size for entry in os.scandir(folder))
+    except FileNotFoundError:
+        return 0
 
 
 class NewAppSerializer(serializers.Serializer[None]):

@@ -67,7 +67,7 @@ class BuildSerializer(serializers.Serializer[Build]):
     buildpacks = serializers.SerializerMethodField()
     created_at = Time()
     error_id = serializers.CharField()
-    finished_at = Time()
+    finished_at = Time(allow_null=True)
     id = serializers.UUIDField()
     message = serializers.CharField()
     origin = serializers.CharField()

@@ -35,7 +35,7 @@ class HostSerializer(serializers.Serializer[Host]):
     instances = serializers.SerializerMethodField()
     memory_bytes = serializers.IntegerField()
     name = serializers.CharField()
-    seen_at = Time()
+    seen_at = Time(allow_null=True)
     up = serializers.SerializerMethodField()
     url = serializers.CharField()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from paas.controller.api import limits
 from paas.controller.models import App, Build, Collaborator, Deployment, Host, OneOff, Release, Token
-from paas.controller.services.apps import create_app
+from paas.controller.services.apps import create_app, repository_path
 
 from .conftest import PASSWORD, Api, deploy
 
@@ -248,6 +249,11 @@ class TestAccount:
         listed = cli.get("/oauth/authorizations").body
         assert [one["access_token"]["token"] for one in listed if one["access_token"]] == [cli.token]
         assert cli.patch("/oauth/authorizations/~", {"description": "laptop"}).body["description"] == "laptop"
+        shown = cli.get("/oauth/authorizations/~").body
+        assert (shown["id"], shown["access_token"]) == (
+            made["id"],
+            None,
+        )  # else `heroku logout` revokes nothing
         assert cli.delete("/oauth/sessions/~").body["resource"] == "session"
         assert cli.delete(f"/oauth/authorizations/{made['id']}").body["id"] == made["id"]
         assert cli.get("/account").status == 401
@@ -269,6 +275,10 @@ class TestAccount:
 
 class TestTheRest:
     def test_lists_that_clients_ask_for(self, api: Api, app: App) -> None:
+        packs = Path(repository_path(app)) / "objects" / "pack"
+        packs.mkdir(parents=True)
+        (packs / "pack-1.pack").write_bytes(b"x" * 300)
+        assert api.get("/apps/shop").body["repo_size"] == 300
         for path in (
             "/addons",
             "/teams",
