@@ -10,6 +10,7 @@ import re
 from binascii import unhexlify
 from collections.abc import Callable
 
+from dulwich.errors import ObjectFormatException
 from dulwich.objects import parse_tree
 
 from paas.controller.git.port import GitRefused
@@ -173,5 +174,5 @@ def tree_entries(sha: bytes, data: bytes) -> list[tuple[bytes, int, bytes]]:
     try:
         entries = parse_tree(data, 20)
         return entries if isinstance(entries, list) else list(entries)
-    except ValueError as error:
+    except (ObjectFormatException, ValueError) as error:
         raise PackRefused(f"tree {sha.hex()} is malformed: {error}") from error
