@@ -196,8 +196,9 @@ class OneBuild(Resource):
     @extend_schema(operation_id="cancelBuild", request=None, responses=BuildSerializer)
     def delete(self, request: Request, app: str, build: str) -> Response:
         """Cancel a build that waits or runs."""
-        found = find_build(app_of(request, app), build)
-        return render_build(request, cancel_build(actor(request), found))
+        found = app_of(request, app)
+        cancel_build(actor(request), find_build(found, build))
+        return render_build(request, find_build(found, build))
 
 
 class BuildResult(Resource):

@@ -36,7 +36,10 @@ def plain_view(*methods: str) -> Callable[[View], View]:
                     raise MethodNotAllowed(f'Method "{request.method}" not allowed.')
                 return view(request, **arguments)
             except PaasError as error:
-                return JsonResponse(body(error), status=error.status)
+                response = JsonResponse(body(error), status=error.status)
+                # Django would log the path of a refused request, and this path is a secret.
+                response._has_been_logged = True  # type: ignore[attr-defined]
+                return response
 
         return wrapped
 

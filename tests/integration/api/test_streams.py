@@ -147,7 +147,12 @@ def test_a_quiet_tail_sends_heartbeats_and_ends_in_the_end(
 
 @pytest.mark.parametrize("change", ["forge", "expire", "revoke", "destroy", "id"])
 def test_a_log_url_opens_nothing_else(
-    api: Api, call: Call, http: urllib3.PoolManager, change: str, monkeypatch: pytest.MonkeyPatch
+    api: Api,
+    call: Call,
+    http: urllib3.PoolManager,
+    change: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = create_app(api.user, "shop")
     url, headers = call("POST", "/apps/shop/log-sessions", {})["logplex_url"], {}
@@ -166,6 +171,7 @@ def test_a_log_url_opens_nothing_else(
             headers = {"Last-Event-ID": "$"}
     answer = http.request("GET", url, headers=headers)
     assert answer.status == (400 if change == "id" else 404)
+    assert url.rpartition("/")[2] not in caplog.text
     assert answer.json()["id"] in ("bad_request", "not_found")
     assert http.request("POST", url).status == 405
 
