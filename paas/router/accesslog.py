@@ -162,5 +162,5 @@ def quoted(text: str) -> str:
 
 def bare(text: str) -> str:
     """Return a value without quotes if it can stand so."""
-    plain = text.isprintable() and not any(character in ' "=\\' for character in text)
+    plain = text.isprintable() and not any(character in " \"'=\\" for character in text)
     return text if plain else quoted(text)

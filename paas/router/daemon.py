@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import itertools
 import logging
 import os
@@ -17,7 +16,7 @@ from paas.router.api import make_app
 from paas.router.collector import AccessBuffer, Collector
 from paas.router.config import Settings
 from paas.router.controller import Controller
-from paas.router.haproxy import Haproxy, affordable_connections, find_binary
+from paas.router.haproxy import Haproxy, descriptor_limit, find_binary
 from paas.router.home import Home, State
 from paas.router.metrics import Metrics
 from paas.router.reconcile import Reconciler
@@ -126,10 +125,9 @@ def make_process(settings: Settings, state: State) -> Process:
     drop = os.geteuid() == 0 and has_user(USER)
     return Process(
         binds=settings.binds,
-        maxconn=affordable_connections(),
+        descriptors=descriptor_limit(),
         log_port=state.log_port,
         log_key=state.log_key,
-        inner="paas-router-" + hashlib.sha256(str(settings.home).encode()).hexdigest()[:16],
         user=USER if drop else "",
         group=USER if drop else "",
         threads=settings.threads,

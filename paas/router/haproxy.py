@@ -17,7 +17,9 @@ import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from paas.router.config import HostPort
 from paas.router.diff import ServerState, parse_map, parse_servers
+from paas.router.listening import first_taken
 from paas.router.masterline import CURRENT, HaproxyError, MasterLine, Processes
 from paas.router.render import CONFIG, MASTER_SOCKET
 
@@ -85,7 +87,8 @@ class Haproxy:
     async def start(self) -> Processes:
         """Start it and return when it serves. Raises HaproxyError saying why it could not."""
         self._reap()
-        with (self.home / OUTPUT).open("wb") as output:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+        with os.fdopen(os.open(self.home / OUTPUT, flags, 0o600), "wb") as output:
             self._child = subprocess.Popen(
                 [self.binary, "-W", "-S", f"unix@{MASTER_SOCKET}", "-f", CONFIG],
                 cwd=self.home,
@@ -94,55 +97,83 @@ class Haproxy:
                 stderr=output,
                 start_new_session=True,
             )
-        started = self._child
-        await until(
-            lambda: self._serves(started), 10.0, lambda: f"HAProxy does not start: {self.last_words()}"
-        )
-        processes = await self.processes()
-        if processes is None or processes.master != started.pid:
+        child = self._child
+        serving: list[Processes] = []
+
+        async def decided() -> bool:
+            processes = await self.processes()
+            if processes is not None and processes.master == child.pid:
+                serving.append(processes)
+            return bool(serving) or child.poll() is not None
+
+        await until(decided, 10.0, lambda: f"HAProxy does not start: {self.last_words()}")
+        if not serving:
             raise HaproxyError(f"HAProxy does not start: {self.last_words()}")
-        return processes
+        return serving[0]
 
-    async def _serves(self, child: subprocess.Popen[bytes]) -> bool:
-        return child.poll() is not None or (await self._master()) == child.pid
+    async def reload(self, binds: tuple[HostPort, ...]) -> None:
+        """Put the files, which listen on `binds`, in force without losing a connection.
 
-    async def _master(self) -> int:
-        processes = await self.processes()
-        return processes.master if processes else 0
-
-    async def reload(self) -> None:
-        """Put the files in force without losing a connection. Raises HaproxyError; the old configuration then stays."""
+        Raises HaproxyError; the old configuration then stays in force.
+        """
         await self.check()
         before = await self.processes()
         if before is None:
             raise HaproxyError("HAProxy does not run, so it cannot be reloaded")
+        taken = first_taken(binds, before.worker)
+        if taken is not None:
+            raise HaproxyError(address_taken(str(taken)))
         with contextlib.suppress(HaproxyError):  # 2.6 closes the connection without an answer
             await self.line.ask("reload", timeout=15.0)
 
-        async def replaced() -> bool:
+        async def decided() -> bool:
             now = await self.processes()
-            return now is not None and now.worker not in (before.worker, *before.old)
+            return now is not None and (
+                now.failed > before.failed or now.worker not in (before.worker, *before.old)
+            )
 
-        await until(replaced, 15.0, lambda: f"HAProxy did not reload: {self.last_words()}")
+        await until(decided, 15.0, lambda: "HAProxy takes too long to reload")
+        after = await self.processes()
+        if after is None or after.worker == before.worker:
+            raise HaproxyError(f"HAProxy did not reload: {self.last_words()}")
 
     async def stop(self, grace: float) -> None:
         """End it: no new connections, `grace` seconds for running requests, then for good."""
         processes = await self.processes()
-        if processes is None:
-            return
-        pids = (processes.master, processes.worker, *processes.old)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(processes.master, signal.SIGUSR1)
+        if processes is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(processes.master, signal.SIGUSR1)
+            with contextlib.suppress(HaproxyError):
+                await until(self._idle, grace, lambda: "requests still run")
+        await self.end(self.survivors())
 
-        async def idle() -> bool:
-            busy = [await self.servers(), *await self.old_servers()]
-            return not any(alive(pid) for pid in pids) or not any(
-                s.sessions for w in busy for s in w.values()
-            )
+    async def _idle(self) -> bool:
+        workers = [await self.servers(), *await self.old_servers()]
+        return not any(server.sessions for worker in workers for server in worker.values())
+
+    async def vanished(self, patience: float) -> bool:
+        """Wait until no process of it is left, and tell so; False as soon as it answers.
+
+        One that neither answers nor ends within `patience` seconds is ended: it holds the ports.
+        """
+
+        async def decided() -> bool:
+            return not self.survivors() or await self.processes() is not None
 
         with contextlib.suppress(HaproxyError):
-            await until(idle, grace, lambda: "requests still run")
-        await self.end(pids)
+            await until(decided, patience, lambda: "it hangs")
+        if await self.processes() is not None:
+            return False
+        await self.end(self.survivors())
+        return True
+
+    def survivors(self) -> tuple[int, ...]:
+        """Return the HAProxy processes of this home, whoever started them."""
+        return tuple(
+            int(folder.name)
+            for folder in Path("/proc").iterdir()
+            if folder.name.isdigit() and runs_in(folder, self.home) and alive(int(folder.name))
+        )
 
     async def end(self, pids: tuple[int, ...]) -> None:
         """Terminate processes, the hard way if they do not listen, and wait until they are gone."""
@@ -184,6 +215,16 @@ async def _gone(pids: tuple[int, ...]) -> bool:
     return not any(alive(pid) for pid in pids)
 
 
+def runs_in(process: Path, home: Path) -> bool:
+    """Tell whether a folder of /proc is a HAProxy started in `home`."""
+    try:
+        if f"unix@{MASTER_SOCKET}".encode() not in (process / "cmdline").read_bytes().split(b"\0"):
+            return False
+        return (process / "cwd").readlink() == home.resolve()
+    except OSError:
+        return False
+
+
 def alive(pid: int) -> bool:
     """Tell whether a process runs (a zombie does not)."""
     try:
@@ -193,13 +234,16 @@ def alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
+def address_taken(address: str) -> str:
+    """Return the sentence for a port that somebody else holds."""
+    return f"the address {address} is in use by another program: stop that one or change PAAS_ROUTER_BIND"
+
+
 def alerts(output: str) -> str:
     """Return HAProxy's complaints in one line, with what to do about a port that is taken."""
     taken = re.search(r"Address already in use\)?(?: for)? \[([^\]]+(?:\]:\d+)?)\]", output)
     if taken:
-        return (
-            f"the address {taken[1]} is in use by another program: stop that one or change PAAS_ROUTER_BIND"
-        )
+        return address_taken(taken[1])
     lines = [line.partition(": ")[2] for line in output.splitlines() if "[ALERT]" in line]
     return " ".join(lines)[:1000] or output.strip()[-300:] or "it said nothing"
 
@@ -228,7 +272,6 @@ def _new_enough(path: str) -> str:
     return path
 
 
-def affordable_connections() -> int:
-    """Return HAProxy's maxconn: two descriptors a connection, and HAProxy does not start beyond the limit."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return max(100, min(20000, (hard - 1024) // 2 if hard > 2048 else hard // 4))
+def descriptor_limit() -> int:
+    """Return how many descriptors a HAProxy that we start may have."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]

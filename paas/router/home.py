@@ -27,13 +27,16 @@ class State(Struct, frozen=True):
 
 
 class Home:
-    """The folder, mode 0700: HAProxy opens everything in it before it drops its privileges."""
+    """The folder. HAProxy opens its files before it drops its privileges, and later only connects to its own socket.
+
+    So nobody but the owner may list the folder or read a file in it; others may reach that socket, and its own mode.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.chmod(0o700)
-        (path / "pages").mkdir(exist_ok=True)
+        path.mkdir(mode=0o711, parents=True, exist_ok=True)
+        path.chmod(0o711)
+        (path / "pages").mkdir(mode=0o700, exist_ok=True)
 
     def table(self) -> RouteTable:
         """Return the last table (an empty one of version 0 at first)."""
@@ -44,30 +47,32 @@ class Home:
         return self._load(STATE, State) or State(log_key=secrets.token_hex(16))
 
     def save_table(self, table: RouteTable) -> None:
-        self.write({TABLE: encode(table).decode()})
+        self._replace(TABLE, encode(table).decode(), lasting=True)
 
     def save_state(self, state: State) -> None:
-        self.write({STATE: encode(state).decode()})
+        self._replace(STATE, encode(state).decode(), lasting=True)
 
     def write(self, files: Mapping[str, str]) -> None:
-        """Put `files` (text by name) in place, leaving those alone that already are as wanted."""
+        """Put rendered `files` (text by name) in place, leaving those alone that already are as wanted."""
         for name, text in files.items():
             if not self._holds(name, text):
-                self._replace(name, text)
+                self._replace(name, text, lasting=False)
 
     def _holds(self, name: str, text: str) -> bool:
         with contextlib.suppress(OSError, UnicodeDecodeError):
             return (self.path / name).read_text(encoding="utf-8") == text
         return False
 
-    def _replace(self, name: str, text: str) -> None:
+    def _replace(self, name: str, text: str, *, lasting: bool) -> None:
+        """Write a file. `lasting`: it must survive a power cut; rendered files are made again from the table."""
         part = self.path / f"{name}.part"
         with os.fdopen(
             os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
         ) as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         part.replace(self.path / name)
 
     def _load(self, name: str, type_: type[T]) -> T | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +24,15 @@ class HaproxyError(Exception):
 
 @dataclass(frozen=True)
 class Processes:
-    """What `show proc` tells: process ids of the master, the worker that serves, and those that finish old requests."""
+    """What `show proc` tells: process ids of the master, the worker that serves, and those that finish old requests.
+
+    `failed` counts the reloads that failed since the last good one.
+    """
 
     master: int
     worker: int
     old: tuple[int, ...] = ()
+    failed: int = 0
 
 
 class MasterLine:
@@ -73,7 +78,7 @@ async def _exchange(path: str, command: str) -> str:
 
 def parse_processes(text: str) -> Processes | None:
     """Read `show proc`. None when there is no worker."""
-    master = 0
+    master, failed = 0, 0
     workers: list[int] = []
     old: list[int] = []
     current = workers
@@ -83,6 +88,8 @@ def parse_processes(text: str) -> Processes | None:
         words = line.split()
         if len(words) > 1 and words[1] == "master":
             master = int(words[0])
+            failure = re.search(r"\[failed: (\d+)\]", line)
+            failed = int(failure[1]) if failure else 0
         elif len(words) > 1 and words[1] == "worker":
             current.append(int(words[0]))
-    return Processes(master, workers[0], tuple(old)) if master and workers else None
+    return Processes(master, workers[0], tuple(old), failed) if master and workers else None

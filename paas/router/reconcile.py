@@ -28,6 +28,9 @@ ORPHAN_GRACE = (
     30.0  # seconds that requests get on a server which has left the table without being drained before
 )
 STOP_GRACE = 3.0  # seconds that requests get when HAProxy itself is to end
+RELOAD_ABOVE = 300  # commands for new servers that take longer than a reload
+SILENCE = 10.0  # seconds that a HAProxy which does not answer is left alone: a busy machine, a reload
+GIVE_UP = 3  # failures in a row after which nobody is kept waiting for a table; trying goes on
 IDLE = 5.0  # seconds between two looks when nothing calls for one
 
 
@@ -75,7 +78,7 @@ class Reconciler:
         return True
 
     async def applied(self, table: RouteTable, timeout: float) -> bool:
-        """Wait until HAProxy serves `table` or a newer one. False when that takes longer than `timeout` seconds."""
+        """Wait until HAProxy serves `table` or a newer one. False after `timeout` seconds or several failures."""
 
         def is_applied() -> bool:
             return self._applied is not None and (
@@ -84,7 +87,7 @@ class Reconciler:
 
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout), self._done:
-                await self._done.wait_for(is_applied)
+                await self._done.wait_for(lambda: is_applied() or self._failures >= GIVE_UP)
         return is_applied()
 
     async def run(self) -> None:
@@ -103,13 +106,18 @@ class Reconciler:
             await self._step()
         except (HaproxyError, OSError) as error:
             await self._note_failure(str(error))
+            await self._tell()
             return float(min(0.2 * 2**self._failures, IDLE))
         self._failures, self.problem = 0, ""
-        async with self._done:
-            self._done.notify_all()
+        await self._tell()
         if not (self._leaving or self.found.draining):
             return IDLE
         return 0.1 if time.monotonic() < self._since_change + 10 else 0.5
+
+    async def _tell(self) -> None:
+        """Let those who wait in `applied` look."""
+        async with self._done:
+            self._done.notify_all()
 
     async def _note_failure(self, problem: str) -> None:
         if problem != self.problem:
@@ -119,6 +127,9 @@ class Reconciler:
         if await self.haproxy.processes() is None:
             self._applied, self.found = None, Found()
             self._changed()
+            return
+        with contextlib.suppress(HaproxyError):  # what it serves, it goes on serving
+            self._publish(await self._workers())
 
     async def _step(self) -> None:
         processes = await self.haproxy.processes()
@@ -131,12 +142,11 @@ class Reconciler:
         await self._sweep()
 
     async def _start(self) -> None:
-        """Start HAProxy with the last table's files. Its predecessor's processes go first: they hold the ports."""
-        if self._pids is not None:
-            await self.haproxy.end((self._pids.master, self._pids.worker, *self._pids.old))
+        """Start HAProxy with the last table's files, once its predecessor has gone. One that only is silent stays."""
+        if not await self.haproxy.vanished(SILENCE):
+            return
         self._pids, self._applied = None, None
         self._write(self.wanted, frozenset())
-        await self.haproxy.check()
         self._watch(await self.haproxy.start())
         log.info("HAProxy serves, table version %d", self.wanted.version)
 
@@ -173,7 +183,8 @@ class Reconciler:
         observed = await self.haproxy.servers()
         self._write(table, occupied_slots(observed, self.state.placement))
         outdated = await self.haproxy.description() != fingerprint(self.process, self._layout.pool)
-        if outdated or self._failures > 1:  # what runtime commands did not do twice, the written files will
+        many = len(diff.additions(observed, self._layout)) > RELOAD_ABOVE
+        if outdated or many or self._failures > 1:  # what commands did not do twice, the written files will
             await self._reload()
             observed = await self.haproxy.servers()
         for command in diff.additions(observed, self._layout):
@@ -185,7 +196,7 @@ class Reconciler:
         self._applied, self._since_change = table, time.monotonic()
 
     async def _reload(self) -> None:
-        await self.haproxy.reload()
+        await self.haproxy.reload(self.process.binds)
         self.reloads += 1
         processes = await self.haproxy.processes()
         if processes is not None:
@@ -209,7 +220,7 @@ class Reconciler:
 
     async def _sweep(self) -> None:
         """Delete drained servers, and take the picture that reports are made of."""
-        workers = [await self.haproxy.servers(), *await self.haproxy.old_servers()]
+        workers = await self._workers()
         self._leaving = self._deadlines(diff.unwanted(workers[0], self._layout))
         for key, deadline in self._leaving.items():
             overdue = time.monotonic() > deadline
@@ -218,7 +229,10 @@ class Reconciler:
         if self._leaving:
             workers[0] = await self.haproxy.servers()
             self._leaving = {key: deadline for key, deadline in self._leaving.items() if key in workers[0]}
-        self._publish(tuple(workers))
+        self._publish(workers)
+
+    async def _workers(self) -> list[diff.Servers]:
+        return [await self.haproxy.servers(), *await self.haproxy.old_servers()]
 
     def _deadlines(self, leaving: frozenset[str]) -> dict[str, float]:
         """Return until when each leaving server may finish: without end while the table knows it as draining."""
@@ -238,8 +252,8 @@ class Reconciler:
                 log.debug("%s", error)
                 return
 
-    def _publish(self, workers: tuple[diff.Servers, ...]) -> None:
-        found = Found(workers=workers, table=self._applied)
+    def _publish(self, workers: list[diff.Servers]) -> None:
+        found = Found(workers=tuple(workers), table=self._applied)
         different = found.summary() != self.found.summary()
         self.found = found
         if different:

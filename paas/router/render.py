@@ -17,6 +17,7 @@ from paas.router.pages import page_name, render_pages
 
 CONFIG = "haproxy.cfg"
 MASTER_SOCKET = "master.sock"
+INNER_SOCKET = "inner.sock"  # a path, not an abstract name: HAProxy 2.6 ends when it must pause one of those
 HOSTS_MAP = "hosts.map"
 ERRORS_MAP = "error_urls.map"
 MAINTENANCE_MAP = "maintenance_urls.map"
@@ -33,13 +34,12 @@ SERVER_OPTIONS = (
 
 @dataclass(frozen=True)
 class Process:
-    """How HAProxy runs here. `log_key` marks HAProxy's own log lines; `inner` names its socket."""
+    """How HAProxy runs here. `descriptors` is its limit; `log_key` marks its own log lines."""
 
     binds: tuple[HostPort, ...]
-    maxconn: int
+    descriptors: int
     log_port: int
     log_key: str
-    inner: str
     user: str = ""
     group: str = ""
     threads: int = 1
@@ -77,10 +77,10 @@ def render_config(process: Process, pool: int, servers: Iterable[Server], descri
     for server in servers:
         by_slot.setdefault(server.slot, []).append(server)
     sections = [
-        _global(process, description),
+        _global(process, pool, description),
         _defaults(process),
         _frontend(process),
-        SUCCESSOR % process.inner,
+        SUCCESSOR,
         NO_APP,
     ]
     if process.platform_backend is not None:
@@ -97,11 +97,18 @@ def _slot(number: int, servers: Iterable[Server]) -> str:
     return "\n".join(lines)
 
 
-def _global(process: Process, description: str) -> str:
+def max_connections(descriptors: int, pool: int) -> int:
+    """Return HAProxy's maxconn: two descriptors a connection, and room for the checks of some servers per app."""
+    reserve = min(1024 + 4 * pool, descriptors // 2)
+    return max(100, min(20000, (descriptors - reserve) // 2))
+
+
+def _global(process: Process, pool: int, description: str) -> str:
     run_as = f"\n  user {process.user}\n  group {process.group}" if process.user else ""
     described = f"\n  description {description}" if description else ""
     return f"""global{described}{run_as}
-  maxconn {process.maxconn}
+  maxconn {max_connections(process.descriptors, pool)}
+  no strict-limits
   nbthread {process.threads}
   noreuseport
   tune.pool-high-fd-ratio 90
@@ -172,6 +179,7 @@ def log_format(key: str) -> str:
 
 def _frontend(process: Process) -> str:
     binds = "\n".join(f"  bind {bind}" for bind in process.binds)
+    owner = f" user {process.user}" if process.user else ""
     platform = f"  use_backend platform if {{ var(txn.host) -m str {process.platform_host} }}\n"
     pages = "\n".join(
         _return(
@@ -181,7 +189,7 @@ def _frontend(process: Process) -> str:
     )
     return FRONTEND % {
         "binds": binds,
-        "inner": process.inner,
+        "inner": f"unix@{INNER_SOCKET} mode 600{owner}",
         "via": VIA,
         "pages": pages,
         "platform": platform if process.platform_backend is not None else "",
@@ -192,7 +200,7 @@ def _frontend(process: Process) -> str:
 # change its servers. So what it reads from them it hands, untouched, to the process that replaced it.
 FRONTEND = """frontend edge from base
 %(binds)s
-  bind abns@%(inner)s accept-proxy
+  bind %(inner)s accept-proxy
   http-request set-log-level silent if { stopping }
   http-request allow if { stopping }
   http-request set-var(txn.host) req.hdr(host),host_only,lower
@@ -228,10 +236,10 @@ FRONTEND = """frontend edge from base
   default_backend no_app
 """
 
-SUCCESSOR = """backend successor from base
+SUCCESSOR = f"""backend successor from base
   timeout server 1h
   http-response set-var(txn.answered) bool(true)
-  server next abns@%s send-proxy-v2
+  server next unix@{INNER_SOCKET} send-proxy-v2
 """
 
 NO_APP = f"""backend no_app from base

@@ -83,6 +83,11 @@ class World:
     # the router process
 
     def start(self) -> None:
+        """Start it and wait until it serves."""
+        self.launch()
+        wait_for(self.answers, 10, f"router start: {self.output()}")
+
+    def launch(self) -> None:
         for name, token in (("token", TOKEN), ("controller-token", CONTROLLER_TOKEN)):
             (self.home / name).write_text(token)
         environ = {
@@ -98,7 +103,6 @@ class World:
         }
         with (self.home / "output").open("ab") as output:
             self.process = subprocess.Popen([sys.executable, "-m", "paas.router"], env=environ, stderr=output)
-        wait_for(self.answers, 10, f"router start: {self.output()}")
 
     def answers(self) -> bool:
         try:

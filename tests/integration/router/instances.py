@@ -111,6 +111,7 @@ class Controller:
         self.table: bytes | None = None
         self.authorised: set[str] = set()
         self.down = False
+        self.refused: list[str] = []
         self._loop = loop
         self._writers: set[asyncio.StreamWriter] = set()
         self._server = loop.run(asyncio.start_server(self._serve, "127.0.0.1", 0))
@@ -143,6 +144,7 @@ class Controller:
 
     def _take(self, path: str, fields: dict[str, str], body: bytes) -> tuple[int, bytes]:
         if self.down:
+            self.refused.append(path.rpartition("/")[2])
             return 503, b""
         self.authorised.add(fields.get("authorization", ""))
         if path.endswith("/report"):

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 @dataclass
 class Load:
-    """Clients that send one request after the other: half keep their connection, half open one each; every third posts."""
+    """Clients that send request after request: half keep their connection, half do not; every third request posts."""
 
     port: int
     host: str
@@ -158,8 +158,12 @@ def test_a_slow_request_ends_on_its_draining_instance(fresh, wait):
     slow.join(5)
     assert replies[0].status == 200
     assert replies[0].json["instance"] == old.name
-    told = [one for one in fresh.controller.reports if any(state["drained"] for state in one["backends"])]
-    assert told, "the controller hears of a drained backend at once"
+    reports = fresh.controller.reports
+    wait(
+        lambda: any(state["drained"] for one in reports for state in one["backends"]),
+        1,
+        "a report of it, at once",
+    )
 
 
 def test_a_drained_backend_can_come_back(fresh, wait):
@@ -264,7 +268,7 @@ def test_table_from_a_report_reply_and_lines_kept_while_the_controller_is_away(f
     wait(lambda: any(one["version"] == 1 and one["backends"][0]["up"] for one in fresh.controller.reports))
     fresh.controller.down = True
     rid = fresh.get("one.localhost").sent("x-request-id")[0]
-    time.sleep(0.5)  # a delivery fails meanwhile
+    wait(lambda: "access" in fresh.controller.refused)
     assert not fresh.controller.lines
     fresh.controller.down = False
     assert fresh.line(rid)["status"] == 200
@@ -273,12 +277,49 @@ def test_table_from_a_report_reply_and_lines_kept_while_the_controller_is_away(f
 
 def test_a_taken_port_is_said_in_words(fresh, wait):
     with socket.create_server(("127.0.0.1", fresh.port)):
-        with pytest.raises(AssertionError):
-            fresh.start()
-        assert f"127.0.0.1:{fresh.port} is in use by another program" in fresh.output()
+        fresh.launch()
+        wait(lambda: f"127.0.0.1:{fresh.port} is in use by another program" in fresh.output(), 10)
         with pytest.raises(RouterUnavailable, match="is in use by another program"):
             fresh.route()
     wait(fresh.answers, 10)
+
+
+def test_a_changed_setting_is_a_reload_and_a_failing_one_costs_nothing(fresh, wait):
+    fresh.start()
+    fresh.route(fresh.app("one", fresh.instance()))
+    before = fresh.processes()
+    with load(fresh.port, "one.localhost", 4) as clients, socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        fresh.kill()
+        fresh.more_environ = {"PAAS_ROUTER_BIND": f"127.0.0.1:{fresh.port},127.0.0.1:{port}"}
+        fresh.start()
+        wait(lambda: f"127.0.0.1:{port} is in use by another program" in fresh.output(), 10)
+        assert fresh.get("one.localhost").status == 200
+        assert fresh.processes()["worker"] == before["worker"]
+        taken.close()
+        wait(lambda: fresh.client.report().version == fresh.version, 10)
+        assert fresh.processes()["master"] == before["master"]
+        fresh.port = port
+        assert fresh.get("one.localhost").status == 200
+    assert clients.failures == []
+    assert clients.served > 20
+
+
+def test_a_silent_haproxy_is_not_replaced(fresh, wait):
+    fresh.start()
+    fresh.route(fresh.app("one", fresh.instance()))
+    before = fresh.processes()
+    os.kill(before["master"][0], signal.SIGSTOP)
+    try:
+        fresh.kill()
+        fresh.launch()
+        with contextlib.suppress(RouterUnavailable):
+            wait(lambda: fresh.client.report(), 1)
+        assert fresh.get("one.localhost").status == 200
+    finally:
+        os.kill(before["master"][0], signal.SIGCONT)
+    wait(fresh.answers, 10)
+    assert fresh.processes() == before
 
 
 def test_platform_host_reaches_the_web_process(fresh):
