@@ -42,7 +42,7 @@ class AlwaysOk:
 
         return AppRepository(name, name, Path(os.environ[ROOT_VARIABLE]) / f"{name}.git")
 
-    def start_build(self, account, repo, *, commit, branch, source_tar, message):
+    def start_build(self, account, repo, *, commit, **details):
         return commit
 
     def build_events(self, build_id, timeout):

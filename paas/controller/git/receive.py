@@ -44,6 +44,10 @@ CAPABILITIES = (
     b"side-band-64k",
     b"push-options",
 )
+_MISSING_SHALLOW = (
+    "missing necessary objects: this app was first pushed from a shallow clone and older history is not here; "
+    "push a newer commit instead (git revert)"
+)
 
 
 class PaasReceive(ReceivePackHandler):
@@ -174,7 +178,9 @@ class PaasReceive(ReceivePackHandler):
         for command in verdict.accepted:
             kind = None if command.is_delete else store.kind(bytes.fromhex(command.new.decode()))
             if kind is None and not command.is_delete:
-                faults[command.ref] = "missing necessary objects"
+                faults[command.ref] = (
+                    _MISSING_SHALLOW if self._push.git.get_shallow() else "missing necessary objects"
+                )
             elif command.branch and not command.is_delete and kind != COMMIT:
                 faults[command.ref] = "a branch must point to a commit"
         return faults

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[2]
@@ -61,7 +62,17 @@ class GitServer:
             "PAAS_GIT_TEST_SETTINGS": json.dumps(self._settings),
             "HOME": str(self.root),
         }
-        command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", "-k", "gthread", "-w", "1"]
+        command = [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "--bind",
+            f"127.0.0.1:{self.port}",
+            "-k",
+            "gthread",
+            "-w",
+            "1",
+        ]
         command += ["--threads", "8", "--no-control-socket", "--graceful-timeout", "2"]
         command += ["django.core.wsgi:get_wsgi_application()"]
         with self.log.open("wb") as log:
@@ -103,7 +114,10 @@ class GitServer:
 
     def ref(self, app: str, ref: str = "refs/heads/main") -> str:
         done = subprocess.run(
-            ["git", "-C", str(self.repo(app)), "rev-parse", "-q", "--verify", ref], env=ENV, capture_output=True, text=True
+            ["git", "-C", str(self.repo(app)), "rev-parse", "-q", "--verify", ref],
+            env=ENV,
+            capture_output=True,
+            text=True,
         )
         return done.stdout.strip()
 
@@ -111,7 +125,11 @@ class GitServer:
         """Names below the repository that no push may leave behind, plus its packs."""
         repo = self.repo(app)
         packs = [file.name for file in (repo / "objects" / "pack").iterdir()]
-        left = [str(file) for file in repo.rglob("*") if "tmp" in file.name or "incoming" in file.name or file.suffix == ".lock"]
+        left = [
+            str(file)
+            for file in repo.rglob("*")
+            if "tmp" in file.name or "incoming" in file.name or file.suffix == ".lock"
+        ]
         left += [str(file) for file in (repo / "quarantine").rglob("*")]
         return packs + [file for file in left if not file.endswith("push.lock")]
 
@@ -126,7 +144,9 @@ class Work:
             self.git("init", "-q", "-b", "main")
             self.git("remote", "add", "paas", url)
 
-    def git(self, *args: str, ok: bool = True, stdin: bytes | None = None, env: dict[str, str] | None = None) -> str:
+    def git(
+        self, *args: str, ok: bool = True, stdin: bytes | None = None, env: dict[str, str] | None = None
+    ) -> str:
         """Run git and return both outputs; fails the test when its exit status is not the expected one."""
         done = subprocess.run(
             ["git", *args],
@@ -139,6 +159,26 @@ class Work:
         text = (done.stdout + done.stderr).decode(errors="replace")
         assert (done.returncode == 0) is ok, text
         return text
+
+    def raw(self, *args: str, stdin: bytes = b"") -> bytes:
+        """Run git and return its output as bytes."""
+        environment = {**ENV, "HOME": str(self.path)}
+        return subprocess.run(
+            ["git", *args], cwd=self.path, env=environment, input=stdin, capture_output=True, check=True
+        ).stdout
+
+    def start(self, *args: str, stderr: IO[bytes] | int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+        """Start git in a process group of its own."""
+        environment = {**ENV, "HOME": str(self.path)}
+        return subprocess.Popen(
+            ["git", *args], cwd=self.path, env=environment, stderr=stderr, start_new_session=True
+        )
+
+    def write_tree(self, data: bytes) -> str:
+        """Store a tree that git itself would not make."""
+        return (
+            self.raw("hash-object", "-t", "tree", "-w", "--stdin", "--literally", stdin=data).decode().strip()
+        )
 
     def commit(self, files: dict[str, bytes | str], message: str = "change") -> str:
         for name, content in files.items():
