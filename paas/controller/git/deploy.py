@@ -36,7 +36,13 @@ def build(push: Push, command: Command, quarantine: Quarantine) -> Lines:
     for path in exported.submodules:
         yield _SUBMODULE.format(path)
     build_id = push.backend.start_build(
-        push.account, push.app, commit=commit.hex(), branch=command.branch, source_tar=tar, message=message
+        push.account,
+        push.app,
+        commit=commit.hex(),
+        branch=command.branch,
+        source_tar=tar,
+        message=message,
+        received=time.monotonic() - push.began,
     )
     ended = False
     try:

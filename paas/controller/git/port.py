@@ -65,8 +65,9 @@ class GitBackend(Protocol):
         branch: str,
         source_tar: Path,
         message: str,
+        received: float,
     ) -> str:
-        """Start building `commit` and return the build's id. Raises GitRefused.
+        """Start building `commit`, whose push took `received` seconds so far; the build's id. Raises GitRefused.
 
         `source_tar` is an uncompressed tar of the commit's files. It is removed when the push ends, whatever the end:
         whoever builds elsewhere or later takes it (rename or hard link keep it) before this method returns.

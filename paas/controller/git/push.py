@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from threading import BoundedSemaphore
 
 from dulwich.repo import Repo
@@ -18,7 +19,7 @@ class ClientGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """Everything a push needs. `slots` bounds the pushes of this process."""
+    """Everything a push needs. `slots` bounds the pushes of this process; `began` is monotonic."""
 
     account: Account
     app: AppRepository
@@ -27,3 +28,4 @@ class Push:
     backend: GitBackend
     limits: Limits
     slots: BoundedSemaphore
+    began: float = field(default_factory=time.monotonic)

@@ -39,6 +39,7 @@ class Instance(models.Model):
     state_since = models.DateTimeField()
     address = models.CharField(max_length=64, blank=True)
     port = models.PositiveIntegerField(null=True)
+    started_at = models.DateTimeField(null=True)  # its process, in this run
     restarts = models.PositiveIntegerField(default=0)
     last_exit = models.JSONField(null=True)  # runtime.model.ExitInfo
     created_at = models.DateTimeField(auto_now_add=True)

@@ -10,13 +10,14 @@ from uuid import UUID
 
 from django.db import transaction
 
-from paas.controller.models import Build, Deployment
+from paas.controller.models import App, Build, BuildLog, Deployment
 from paas.controller.redis_connection import RedisError, client
 
 logger = logging.getLogger(__name__)
 
 KEEP_SECONDS = 24 * 3600
 MAX_LINES = 20_000
+LOG_MAX = 2 * 1024**2  # characters of stored output
 
 
 def key(build_id: UUID | str) -> str:
@@ -78,13 +79,33 @@ def deployed(deployment: Deployment) -> None:
         if has_web
         else "       Deployed (no web process runs)"
     )
-    lines = (f"       Released v{version}", tail, "")
+    lines = (f"       Released v{version}{_took(build, deployment)}", tail, "")
     transaction.on_commit(lambda: _close(build_id, lines, ok=True))
+
+
+def _took(build: Build, deployment: Deployment) -> str:
+    """Return how long the push took, phase by phase, slow or fast: ` after 1.3 s (receive 0.1, build 0.6, ...)`."""
+    phases = {**build.timings, **deployment.timings}
+    shown = ", ".join(f"{name} {seconds:.1f}" for name, seconds in phases.items() if seconds >= 0.05)
+    return f" after {sum(phases.values()):.1f} s ({shown})" if phases else ""
 
 
 def _close(build_id: UUID, lines: tuple[str, ...], ok: bool, reason: str = "") -> None:
     write(build_id, *lines)
     finish(build_id, ok=ok, reason=reason)
+    keep(build_id)
+
+
+def keep(build_id: UUID) -> None:
+    """Store what has been written so far, for replay. Repeated when the deployment adds its lines."""
+    try:
+        entries = client().xrange(key(build_id))
+    except RedisError as error:
+        logger.warning("The output of build %s cannot be kept: %s", build_id, error)
+        return
+    text = "\n".join(values["line"] for _, values in entries if "line" in values)
+    if Build.objects.filter(id=build_id).exists():
+        BuildLog.objects.update_or_create(build_id=build_id, defaults={"text": text[-LOG_MAX:]})
 
 
 def failed(deployment: Deployment, message: str) -> None:
@@ -94,10 +115,16 @@ def failed(deployment: Deployment, message: str) -> None:
     build_id = build.id
     lines = (
         f" !     Release v{deployment.release.version} failed: {message}",
-        " !     The old release keeps serving.",
+        " !     The old release keeps serving."
+        if _serves(deployment.app)
+        else " !     Nothing has been deployed yet.",
         "",
     )
     transaction.on_commit(lambda: _close(build_id, lines, ok=False, reason=message))
+
+
+def _serves(app: App) -> bool:
+    return app.current_release is not None and app.current_release.slug_id is not None
 
 
 def _build(deployment: Deployment) -> Build | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from paas.controller.models import App, Build, BuildLog, Deployment, Host, Slug, User
+from paas.controller.models import App, Build, Deployment, Host, Slug, User
 from paas.controller.queue import enqueue
 from paas.controller.redis_connection import RedisError, client
 from paas.controller.services import build_output, deployments, events
@@ -29,7 +29,6 @@ from runtime.model import ImageRef
 
 HEARTBEAT_LOST = timedelta(seconds=10)  # a worker writes one every second
 ACTIVE = (Build.Status.PENDING, Build.Status.BUILDING)
-LOG_MAX = 2 * 1024**2  # characters of stored output
 
 
 def source_path(build_id: UUID | str) -> Path:
@@ -44,6 +43,7 @@ def create_build(
     commit: str = "",
     commit_message: str = "",
     origin: str = "api",
+    received: float | None = None,
 ) -> Build:
     """Queue a build of `source_file`, which is linked into the platform's keeping. Raises Conflict while one runs."""
     build_id = uuid4()
@@ -64,6 +64,7 @@ def create_build(
                 commit_message=commit_message[:500],
                 source_file=str(kept),
                 stack=app.stack,
+                timings={} if received is None else {"receive": round(received, 3)},
             )
             events.record(user, "build.create", build.id, app, commit=commit)
             enqueue("builds.run_build", str(build.id))
@@ -193,16 +194,18 @@ def succeed(build: Build, slug_image: ImageRef, result: dict[str, Any], timings:
         )
         description = f"Deploy {build.commit[:8]}" if build.commit else "Deploy"
         release = release_slug(build.user, build.app, slug, description)
-        Build.objects.filter(id=build.id).update(
-            slug=slug, release=release, timings=_timings(build, now, timings)
-        )
+        Build.objects.filter(id=build.id).update(slug=slug, release=release, timings=_timings(build, timings))
     _close(build)
 
 
-def _timings(build: Build, now: datetime, measured: dict[str, float]) -> dict[str, float]:
-    """Return seconds per phase: queue and build as this side saw them, the host's own steps beside them."""
-    queue = ((build.started_at or now) - build.created_at).total_seconds()
-    return {"queue": round(queue, 3), **{name: round(value, 3) for name, value in measured.items()}}
+def _timings(build: Build, measured: dict[str, float]) -> dict[str, float]:
+    """Return seconds per phase, the wait for a worker among them."""
+    queue = ((build.started_at or build.created_at) - build.created_at).total_seconds()
+    return {
+        **build.timings,
+        "queue": round(queue, 3),
+        **{name: round(value, 3) for name, value in measured.items()},
+    }
 
 
 def fail(build: Build, error_id: str, message: str) -> None:
@@ -232,12 +235,7 @@ def _end(build: Build, status: str, error_id: str, message: str) -> None:
 
 def _close(build: Build) -> None:
     """Keep the output for replay, drop the source, and let the next build in the queue begin."""
-    try:
-        entries = client().xrange(build_output.key(build.id))
-    except RedisError:
-        entries = []
-    text = "\n".join(values["line"] for _, values in entries if "line" in values)
-    BuildLog.objects.update_or_create(build=build, defaults={"text": text[-LOG_MAX:]})
+    build_output.keep(build.id)
     source_path(build.id).unlink(missing_ok=True)
     from paas.controller.queue import send
 

@@ -10,15 +10,13 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Max
 from django.utils import timezone
 
 from paas.controller.models import App, Deployment, Host, Instance, OneOff, Release, RouteVersion
 from paas.controller.queue import enqueue
 from paas.controller.services import build_output, events
 from paas.scheduler.model import Phase
-
-PHASE_NAMES = {Phase.RELEASE: "release", Phase.START: "start", Phase.CUTOVER: "cutover", Phase.DRAIN: "drain"}
 
 
 def start(app: App, release: Release) -> None:
@@ -78,8 +76,17 @@ def advance(deployment: Deployment, to: Phase, now: datetime) -> None:
 
 
 def _note_phase(deployment: Deployment, now: datetime) -> None:
+    """Note the seconds of the phase that ends; the start is told as pull (image, container) and boot (to healthy)."""
+    phase = Phase(deployment.phase)
     seconds = (now - deployment.phase_since).total_seconds()
-    deployment.timings = {**deployment.timings, PHASE_NAMES[Phase(deployment.phase)]: round(seconds, 3)}
+    parts = {phase.value: seconds}
+    if phase is Phase.START:
+        started = deployment.release.instances.aggregate(last=Max("started_at"))["last"]
+        if started is not None and started > deployment.phase_since:
+            pull = min(seconds, (started - deployment.phase_since).total_seconds())
+            parts = {"pull": pull, "boot": seconds - pull}
+    timed = {name: round(value, 3) for name, value in parts.items()}
+    deployment.timings = {**deployment.timings, **timed}
 
 
 def _cut_over(deployment: Deployment) -> None:

@@ -47,12 +47,19 @@ class PushBackend:
         branch: str,
         source_tar: Path,
         message: str,
+        received: float,
     ) -> str:
         try:
             user = User.objects.get(id=account.id)
             app = access_app(user, repo.app_id)
             build = builds.create_build(
-                user, app, source_file=source_tar, commit=commit, commit_message=message, origin="git"
+                user,
+                app,
+                source_file=source_tar,
+                commit=commit,
+                commit_message=message,
+                origin="git",
+                received=received,
             )
         except PaasError as error:
             raise GitRefused(error.message) from error

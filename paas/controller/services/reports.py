@@ -52,6 +52,7 @@ def _store(instance: Instance | None, status: InstanceStatus, now: datetime) -> 
         "state_since": datetime.fromtimestamp(status.since, UTC),
         "address": status.address,
         "port": status.port or instance.port,
+        "started_at": datetime.fromtimestamp(status.started_at, UTC) if status.started_at else None,
         "restarts": status.restarts,
         "last_exit": to_builtins(status.last_exit) if status.last_exit else None,
     }

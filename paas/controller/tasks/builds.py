@@ -171,7 +171,9 @@ def _result(build: Build, worker: str, hosting: AgentClient) -> JobStatus:
 def _finish(build: Build, status: JobStatus, seconds: float) -> None:
     result = builds.read_result(status.result) if status.result else {}
     if status.state is JobState.SUCCEEDED and status.slug is not None:
-        timings = {"build": seconds, **{f"host_{name}": value for name, value in status.timings.items()}}
+        steps = status.timings
+        after = steps.get("package", 0.0) + steps.get("upload", 0.0)
+        timings = {"build": max(0.0, seconds - after), "package": after}
         slug = ImageRef(digest=status.slug.digest, size=status.slug.size)
         build_output.write(build.id, f"-----> Packaged: {slug.size / 1024**2:.1f} MB, {slug.digest[:19]}")
         builds.succeed(build, slug, result, timings)

@@ -38,7 +38,15 @@ class FileBackend:
         return AppRepository(f"id-{name}", name, self._root / "repos" / f"id-{name}.git", suspended=suspended)
 
     def start_build(
-        self, account: Account, repo: AppRepository, *, commit: str, branch: str, source_tar: Path, message: str
+        self,
+        account: Account,
+        repo: AppRepository,
+        *,
+        commit: str,
+        branch: str,
+        source_tar: Path,
+        message: str,
+        received: float,
     ) -> str:
         for line in self._plan():
             if line.startswith("refuse "):
