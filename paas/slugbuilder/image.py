@@ -15,6 +15,7 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
+from .bytecode import SOURCES_FILE
 from .squash import BuiltImage, pack
 
 HERE = Path(__file__).resolve().parent
@@ -23,13 +24,9 @@ FORMAT = "builder-1"
 RUN_BUILD = """\
 #!/usr/bin/python3 -I
 # The program of a build container. Isolated: config vars such as PYTHONPATH are the app's, not the builder's.
-import os
 import sys
 
 sys.path.insert(0, "/opt/paas")
-# Bytecode is kept in the app's cache, under the hash of these sources: its files all have the same time.
-sys.pycache_prefix = "/cache/pyc/@SOURCES@"
-sys.dont_write_bytecode = not os.access("/cache", os.W_OK)
 from slugbuilder.__main__ import main
 
 sys.exit(main(sys.argv[1:]))
@@ -109,8 +106,9 @@ def fill(root: Path, uv: Path, bundle: Path | None) -> None:
         copy(path, platform / "slugbuilder" / path.relative_to(HERE), 0o644)
     copy(uv, platform / "bin" / "uv", 0o755)
     program = platform / "bin" / "slugbuilder"
-    program.write_text(RUN_BUILD.replace("@SOURCES@", sources_hash()[:16]))
+    program.write_text(RUN_BUILD)
     program.chmod(0o755)
+    (platform / "slugbuilder" / SOURCES_FILE).write_text(sources_hash())
     if bundle is not None:
         copy(bundle, platform / "etc" / "ca-certificates.crt", 0o644)
     for folder in (root, *(path for path in root.rglob("*") if path.is_dir())):

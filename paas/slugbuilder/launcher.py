@@ -1,7 +1,7 @@
 """The programs that start every process of a slug.
 
-In: what the buildpack knows.  Out: `.paas/launch`, called as `launch -c COMMAND`, which prepares a login-like environment
-and hands over to `.paas/run`.
+In: what the buildpack knows.  Out: `.paas/launch`, called as `launch -c COMMAND`, which prepares a login-like
+environment and hands over to `.paas/run`.
 
 Signals must reach the app. A simple command replaces the shell. A compound one (`cd src && gunicorn app`, pipes) gets
 a shell that passes SIGTERM on to all of its processes and waits for them, as a Heroku dyno does.

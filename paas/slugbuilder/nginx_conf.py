@@ -2,8 +2,9 @@
 
 In: a site, its folder, the hash of its files.  Out: the text of nginx.conf, with @PORT@ to be filled in at start.
 
-All files of a slug have the same modification time, so nginx's own ETag (time and size) would call a changed file of
-equal size unchanged. The hash of the whole site is the ETag instead.
+Where a slug is packed with all times zero, nginx's own ETag (time and size) would call a changed file of equal size
+unchanged: then the hash of the whole site is the ETag. Lines marked #tagged do that; the start program drops them
+where times are kept.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ http {
   gzip_proxied any;
   gzip_min_length 1024;
   gzip_types %(gzip)s;
-  etag off;
-  if_modified_since off;
+  etag off; #tagged
+  if_modified_since off; #tagged
   server {
     listen 0.0.0.0:@PORT@;
     server_name _;
@@ -51,13 +52,13 @@ http {
     index index.html index.htm;
     absolute_redirect off;
     error_page 404 %(not_found)s;
-    add_header ETag 'W/"%(tag)s"';
-    add_header Last-Modified "";
+    add_header ETag 'W/"%(tag)s"'; #tagged
+    add_header Last-Modified ""; #tagged
     add_header Cache-Control "max-age=0, must-revalidate";
     add_header X-Content-Type-Options nosniff;
     location ~ /\\.(?!well-known(/|$)) { return 404; }
 %(hidden)s    location / {
-      if ($http_if_none_match ~ "%(tag)s") { return 304; }
+      if ($http_if_none_match ~ "%(tag)s") { return 304; } #tagged
       try_files $uri $uri/ %(fallback)s;
     }
   }

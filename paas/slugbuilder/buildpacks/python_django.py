@@ -54,7 +54,7 @@ def report(work: Workspace, done: Finished, manage: Path) -> None:
             "collectstatic left out: settings have no STATIC_ROOT, so static files are not served."
         )
         return
-    lines = [line for line in done.lines if line.strip()]
+    lines = [line for line in done.lines if line.strip(" ^~") and "<frozen importlib" not in line]
     raise BuildError(
         "collectstatic_failed",
         f"`python {manage} collectstatic --noinput` failed.",

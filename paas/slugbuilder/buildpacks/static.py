@@ -21,11 +21,20 @@ START = """\
 # Serves this app's static files on $PORT: nginx where the stack has it, Python otherwise.
 PORT=${PORT:-5000}
 if [ -x /usr/sbin/nginx ]; then
-  sed "s/@PORT@/$PORT/" %(app)s/.paas/nginx.conf > /tmp/nginx-$PORT.conf
-  exec /usr/sbin/nginx -e stderr -c /tmp/nginx-$PORT.conf
+  drop='#no such mark'
+  [ "$(stat -c %%Y %(app)s/.paas/nginx.conf)" -gt 1 ] && drop='#tagged$'
+  sed -e "s/@PORT@/$PORT/" -e "/$drop/d" %(app)s/.paas/nginx.conf > /tmp/nginx-$PORT.conf
+  /usr/sbin/nginx -e stderr -c /tmp/nginx-$PORT.conf &
+  server=$!
+  # nginx drops its requests on TERM and finishes them on QUIT
+  trap 'kill -QUIT $server' TERM INT
+  wait $server; code=$?
+  while kill -0 $server 2> /dev/null; do wait $server; code=$?; done
+  exit $code
 fi
 if command -v python3 > /dev/null; then
-  cd %(app)s/.paas && exec python3 -E -s -m static_site.static_server %(root)s "$PORT" %(options)s
+  cd %(app)s/.paas || exit 1
+  exec python3 -E -s -m static_site.static_server %(root)s "$PORT" %(options)s
 fi
 echo "This stack has neither nginx nor Python to serve static files: choose another stack." >&2
 exit 1
