@@ -71,9 +71,19 @@ class Controller:
         except RefusedError as error:
             log.error("%s", error)
             buffer.lose(len(batch.lines) + batch.lost)
-        except (*UNREACHABLE, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            buffer.give_back(batch)
+            raise
+        except UNREACHABLE:
             buffer.give_back(batch)
             await asyncio.sleep(RETRY_AFTER)
+
+    async def deliver_rest(self, buffer: AccessBuffer, router: str) -> None:
+        """Deliver what is left when the router ends, if the controller takes it at once."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RETRY_AFTER):
+                while buffer.filled.is_set():
+                    await self._deliver(buffer, router)
 
     async def _post(self, what: str, body: bytes) -> bytes:
         """Post and return the answer. Raises RefusedError for 400, 413 and 422, ClientError for other failures."""

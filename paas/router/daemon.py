@@ -115,6 +115,8 @@ class Daemon:
             await self._ended.wait()
             for task in running:
                 task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            await controller.deliver_rest(self._buffer, self.settings.id)
 
     def _remarked(self) -> None:
         self._reconciler.wake()

@@ -25,6 +25,7 @@ from paas.router.render import CONFIG, MASTER_SOCKET
 
 OLDEST = (2, 6)
 OUTPUT = "haproxy.log"
+LARGEST_OUTPUT = 1024**2
 INSTALL = "install it with `apt-get install haproxy`, or name one in PAAS_HAPROXY"
 
 
@@ -191,6 +192,13 @@ class Haproxy:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(timeout=0.5)
             self._child = None
+
+    def trim_output(self) -> None:
+        """Empty the file of its remarks when it has grown large; it is open for appending."""
+        path = self.home / OUTPUT
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_size > LARGEST_OUTPUT:
+                os.truncate(path, 0)
 
     def last_words(self) -> str:
         """Return what it said when it ended."""

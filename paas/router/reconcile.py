@@ -54,6 +54,7 @@ class Reconciler:
         self._pids: Processes | None = None
         self._exit_watch: int | None = None
         self._stopped = False
+        self._started = False
         self._failures = 0
         self._since_change = 0.0
         self._turn = asyncio.Lock()
@@ -137,6 +138,12 @@ class Reconciler:
             await self._start()
         elif processes != self._pids:
             self._watch(processes)
+        self.haproxy.trim_output()
+        if self.wanted.version == 0 and not self._started:
+            self._publish(
+                await self._workers()
+            )  # it serves a table that we do not have: the controller will send one
+            return
         if self._applied is not self.wanted:
             await self._apply(self.wanted)
         await self._sweep()
@@ -145,7 +152,7 @@ class Reconciler:
         """Start HAProxy with the last table's files, once its predecessor has gone. One that only is silent stays."""
         if not await self.haproxy.vanished(SILENCE):
             return
-        self._pids, self._applied = None, None
+        self._pids, self._applied, self._started = None, None, True
         self._write(self.wanted, frozenset())
         self._watch(await self.haproxy.start())
         log.info("HAProxy serves, table version %d", self.wanted.version)

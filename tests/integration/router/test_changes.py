@@ -245,6 +245,20 @@ def test_everything_killed_serves_the_last_table(fresh, wait):
     assert fresh.client.report().version == fresh.version
 
 
+def test_a_lost_table_does_not_empty_a_serving_haproxy(fresh, wait):
+    fresh.start()
+    instance = fresh.instance()
+    fresh.route(fresh.app("one", instance))
+    fresh.kill()
+    (fresh.home / "router" / "table.json").write_text('{"version": 1, "written_by": "another release"}')
+    fresh.start()
+    assert fresh.get("one.localhost").status == 200
+    assert fresh.client.report().version == 0
+    fresh.route(fresh.app("two", instance))
+    assert fresh.get("two.localhost").status == 200
+    assert fresh.get("one.localhost").status == 404
+
+
 def test_stop_ends_both_processes(fresh, wait):
     fresh.start()
     instance = fresh.instance()
