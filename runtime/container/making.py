@@ -71,9 +71,12 @@ def check_request(request: Request) -> None:
         raise EngineError(f"Container {spec.id} has no command to run.")
     if not spec.rootfs.layers and not spec.rootfs.host:
         raise EngineError(f"Container {spec.id} has no root file system: give it layers or the host stack.")
-    for target in (*(b.target for b in request.binds), *(v.target for v in request.volumes), spec.cwd):
-        if not target.startswith("/") or target == "/" or ".." in target.split("/"):
-            raise EngineError(f"{target!r} is not an absolute path inside the container.")
+    targets = (*(b.target for b in request.binds), *(v.target for v in request.volumes))
+    for path in (*targets, spec.cwd):
+        if not path.startswith("/") or ".." in path.split("/"):
+            raise EngineError(f"{path!r} is not an absolute path inside the container.")
+    if any(not target.strip("/") for target in targets):
+        raise EngineError("Nothing can be mounted over the root of a container; name a directory below it.")
     for name, value in spec.env.items():
         if not name or "=" in name or "\0" in name + value:
             raise EngineError(f"The config var {name!r} cannot be an environment variable.")

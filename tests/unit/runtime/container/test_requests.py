@@ -20,7 +20,7 @@ def request(binds: tuple[Bind, ...] = (), volumes: tuple[VolumeBind, ...] = (), 
 
 
 def test_a_plain_request_passes() -> None:
-    check_request(request(env={"A": "line\nline"}))
+    check_request(request(env={"A": "line\nline"}, cwd="/"))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_plain_request_passes() -> None:
         ({"env": {"A=B": "x"}}, "config var"),
         ({"env": {"A": "x\0"}}, "config var"),
         ({"binds": (Bind(source="/a", target="/app/../etc"),)}, "absolute path"),
-        ({"volumes": (VolumeBind(name="a", target="/", size_bytes=1),)}, "absolute path"),
+        ({"volumes": (VolumeBind(name="a", target="/", size_bytes=1),)}, "over the root"),
     ],
 )
 def test_refusals(changes: dict[str, object], words: str) -> None:
