@@ -94,11 +94,11 @@ class Tree:
         while todo:
             pid = todo.pop()
             found.append(pid)
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                try:
-                    todo += map(int, children.read_text().split())
-                except OSError:
-                    continue
+            try:
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    todo += map(int, (thread / "children").read_text().split())
+            except OSError:
+                continue
         return found
 
     def cpu(self) -> float:

@@ -11,6 +11,7 @@ import re
 from binascii import unhexlify
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -179,7 +180,13 @@ def _record(key: bytes, value: bytes) -> bytes:
 def _block(kind: bytes, name: bytes, prefix: bytes, link: bytes, mode: int, length: int, mtime: int) -> bytes:
     """Return one ustar header block."""
     head = b"%s%07o\0%07o\0%07o\0%011o\0%011o\0" % (name.ljust(100, b"\0"), mode, 0, 0, length, mtime)
-    tail = kind + link.ljust(100, b"\0") + b"ustar\00000".ljust(8, b"\0") + b"root".ljust(32, b"\0") * 2
+    tail, weight = _tail(kind, link, prefix)
+    return head + b"%06o\0 " % (sum(head) + weight) + tail
+
+
+@lru_cache(maxsize=1000)
+def _tail(kind: bytes, link: bytes, prefix: bytes) -> tuple[bytes, int]:
+    """Return a header block from its checksum on, and its share of the checksum (whose own field counts as spaces)."""
+    tail = kind + link.ljust(100, b"\0") + b"ustar\0" + b"00" + b"root".ljust(32, b"\0") * 2
     tail += b"0000000\0" * 2 + prefix.ljust(155, b"\0") + bytes(12)
-    checksum = sum(head) + sum(tail) + 8 * 32
-    return head + b"%06o\0 " % checksum + tail
+    return tail, sum(tail) + 8 * 32

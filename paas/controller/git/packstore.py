@@ -14,7 +14,7 @@ from pathlib import Path
 
 from paas.controller.git import delta as deltas
 from paas.controller.git.delta import SMALL, Data, in_memory, spool
-from paas.controller.git.packstream import inflate_at, parse_header
+from paas.controller.git.packstream import WHOLE, inflate_at, inflate_whole, parse_header
 
 _CACHE = 8 << 20
 _FAN_OUT = 8
@@ -126,6 +126,10 @@ class PackStore:
         return kind, data
 
     def _inflate(self, pack: PackFile, start: int, length: int) -> Data:
+        if length <= WHOLE:
+            data = inflate_whole(pack.pack, start, length)
+            if len(data) == length:
+                return data
         pieces = inflate_at(pack.pack, start, length)
         return b"".join(pieces) if length <= SMALL else spool(self._scratch, pieces)
 

@@ -56,6 +56,11 @@ def parse_header(buf: bytes | mmap.mmap, pos: int, offset: int) -> Header:
     return kind, length, base, pos
 
 
+def inflate_whole(pack: mmap.mmap, pos: int, length: int) -> bytes:
+    """Return the data of a small object that was inflated before without a fault."""
+    return zlib.decompressobj().decompress(pack[pos : pos + length + (length >> 10) + 64], length)
+
+
 def inflate_at(pack: mmap.mmap, pos: int, length: int) -> Iterator[bytes]:
     """Yield the data of an object that was inflated before without a fault."""
     inflater = zlib.decompressobj()
