@@ -16,3 +16,8 @@ os.environ["PAAS_STACK"] = "host"
 atexit.register(shutil.rmtree, os.environ["PAAS_HOME"], ignore_errors=True)
 
 from paas.settings import *  # noqa: E402, F403
+from paas.settings import DATABASES  # noqa: E402
+
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # A file as in production: a database in memory has other locks, and nothing at rest to look into.
+    DATABASES["default"]["TEST"] = {"NAME": f"{os.environ['PAAS_HOME']}/test.sqlite3"}

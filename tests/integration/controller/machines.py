@@ -1,0 +1,342 @@
+"""A host agent and a router as small real HTTP servers, and a worker that takes tasks from the real queue.
+
+In: what the controller sends over HTTP and through Redis.  Out: reports to its internal endpoints, as machines send them.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.test import Client
+
+from paas.controller.models import Host, Router
+from paas.controller.redis_connection import client as redis_client
+from paas.router import table as routing
+from runtime import model
+
+GIB = 1024**3
+NO_ADDRESS = "http://127.0.0.1:1"  # nothing listens there
+
+
+@dataclass
+class Agent:
+    """One host. Instances become `obeys` (up unless told otherwise); jobs end as `jobs_end` says, if at all."""
+
+    host: Host
+    generation: int = 0
+    wanted: dict[str, model.InstanceSpec] = field(default_factory=dict)
+    instances: dict[str, model.InstanceStatus] = field(default_factory=dict)
+    jobs: dict[str, model.JobStatus] = field(default_factory=dict)
+    specs: dict[str, model.JobSpec] = field(default_factory=dict)
+    output: dict[str, list[str]] = field(default_factory=dict)
+    cancelled: list[str] = field(default_factory=list)
+    refuses: str = ""
+    obeys: Callable[[model.InstanceSpec], model.InstanceState] = lambda spec: model.InstanceState.UP
+    result: str = ""
+    slug: model.ImageRef | None = None
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def take(self, wanted: model.WantedState) -> None:
+        with self.lock:
+            if wanted.generation < self.generation:
+                return
+            self.generation = wanted.generation
+            self.wanted = {spec.container.id: spec for spec in wanted.instances}
+
+    def obey(self) -> None:
+        """Bring every wanted instance into its state, and stop what is no longer wanted."""
+        with self.lock:
+            for number, (id_, spec) in enumerate(self.wanted.items(), start=2):
+                known = self.instances.get(id_)
+                state = self.obeys(spec)
+                if known is None or known.state is not state:
+                    self.set(id_, state, address=f"10.1.0.{number}", port=spec.container.port)
+            self.instances = {id_: one for id_, one in self.instances.items() if id_ in self.wanted}
+
+    def set(self, id_: str, state: model.InstanceState, **values: Any) -> None:
+        with self.lock:
+            known = self.instances.get(id_)
+            fields = {"address": "", "port": None} | (
+                {"address": known.address, "port": known.port} if known else {}
+            )
+            self.instances[id_] = model.InstanceStatus(
+                id=id_, state=state, since=time.time(), **(fields | values)
+            )
+
+    def end(self, job: str, state: model.JobState, exit: model.ExitInfo | None = None, **values: Any) -> None:
+        with self.lock:
+            self.jobs[job] = model.JobStatus(id=job, state=state, since=time.time(), exit=exit, **values)
+
+    def report(self, sequence: int | None = None) -> model.HostReport:
+        with self.lock:
+            return model.HostReport(
+                host=str(self.host.id),
+                sequence=sequence or int(time.time() * 1e6),
+                generation=self.generation,
+                capacity=model.Capacity(memory_bytes=16 * GIB, cpus=4),
+                instances=tuple(self.instances.values()),
+                jobs=tuple(self.jobs.values()),
+            )
+
+    def tell(self, report: model.HostReport | None = None) -> None:
+        """Send a report as the real agent does, and take the wanted state that may come back."""
+        said = report or self.report()
+        answer = post(f"/internal/hosts/{self.host.id}/report", model.encode(said))
+        assert answer.status_code == 200, answer.content
+        reply = model.decode(answer.content, model.ReportReply)
+        if reply.wanted is not None:
+            self.take(reply.wanted)
+
+
+@dataclass
+class Edge:
+    """One router. It has drained an instance as soon as it is told to, unless `busy`."""
+
+    router: Router
+    table: routing.RouteTable | None = None
+    busy: bool = False
+    received: list[int] = field(default_factory=list)
+    sequence: int = 0
+    applies: bool = True
+
+    def take(self, table: routing.RouteTable) -> None:
+        self.received.append(table.version)
+        if self.applies and (self.table is None or table.version >= self.table.version):
+            routing.check_table(table)
+            self.table = table
+
+    def route(self, name: str) -> routing.AppRoute:
+        assert self.table is not None
+        return next(app for app in self.table.apps if app.name == name)
+
+    def report(self) -> routing.RouterReport:
+        self.sequence += 1
+        backends = [one for app in (self.table.apps if self.table else ()) for one in app.backends]
+        return routing.RouterReport(
+            router=str(self.router.id),
+            sequence=self.sequence,
+            version=self.table.version if self.table else 0,
+            backends=tuple(
+                routing.BackendState(
+                    id=one.id,
+                    active_sessions=int(self.busy),
+                    drained=one.draining and not self.busy,
+                    up=not one.draining,
+                )
+                for one in backends
+            ),
+        )
+
+    def tell(self) -> None:
+        answer = post(f"/internal/routers/{self.router.id}/report", routing.encode(self.report()))
+        assert answer.status_code == 200, answer.content
+        reply = routing.decode(answer.content, routing.RouterReply)
+        if reply.table is not None:
+            self.take(reply.table)
+
+
+def post(path: str, body: bytes, token: str | None = None, *, method: str = "POST", **headers: str) -> Any:
+    """Call an internal endpoint as a machine."""
+    shown = settings.SECRETS.machine_token if token is None else token
+    sent = {"Authorization": f"Bearer {shown}"} | {key.replace("_", "-"): text for key, text in headers.items()}
+    # A stream that just ends, as a server gives it: Django's own pretends that reading on is a mistake.
+    environ: dict[str, Any] = {"wsgi.input": io.BytesIO(body)}
+    return Client().generic(method, path, body, content_type="application/json", headers=sent, **environ)
+
+
+def serve_agent(agent: Agent) -> Served:
+    """Speak the agent's API (`runtime.client`) for `agent`."""
+
+    class Handler(_Handler):
+        token = settings.SECRETS.agent_token
+
+        def do_PUT(self) -> None:
+            body = self.body()
+            if self.refused(agent.refuses):
+                return
+            if self.path == "/v1/wanted":
+                agent.take(model.decode(body, model.WantedState))
+                self.answer(model.encode(agent.report()))
+                return
+            spec = model.decode(body, model.JobSpec)
+            with agent.lock:
+                agent.specs.setdefault(spec.container.id, spec)
+                if spec.container.id not in agent.jobs:
+                    agent.end(spec.container.id, model.JobState.RUNNING)
+            self.answer(model.encode(agent.jobs[spec.container.id]))
+
+        def do_GET(self) -> None:
+            if self.refused(agent.refuses):
+                return
+            job = self.path.split("?")[0].split("/")[3]
+            if self.path.startswith("/v1/containers/"):
+                self.answer(_lines(agent.output.get(job, [])))
+            elif job in agent.jobs:
+                self.answer(model.encode(self._ended(job)))
+            else:
+                self.fail(404, "not_found", "There is no such job.")
+
+        def _ended(self, job: str) -> model.JobStatus:
+            deadline = time.monotonic() + 1
+            while (
+                agent.jobs[job].state not in (model.JobState.SUCCEEDED, model.JobState.FAILED)
+                and time.monotonic() < deadline
+            ):
+                time.sleep(0.02)
+            return agent.jobs[job]
+
+        def do_DELETE(self) -> None:
+            if self.refused(agent.refuses):
+                return
+            job = self.path.split("/")[3]
+            agent.cancelled.append(job)
+            if job not in agent.jobs:
+                self.fail(404, "not_found", "There is no such job.")
+                return
+            if agent.jobs[job].state is model.JobState.RUNNING:
+                agent.end(job, model.JobState.FAILED, model.ExitInfo(reason=model.ExitReason.CANCELLED))
+            self.answer(model.encode(agent.jobs[job]))
+
+    return Served(Handler)
+
+
+def _lines(texts: list[str]) -> bytes:
+    lines = (
+        model.LogLine(cursor=cursor, at=time.time(), stream=model.Stream.STDOUT, text=text)
+        for cursor, text in enumerate(texts, start=1)
+    )
+    return b"".join(model.encode(line) + b"\n" for line in lines)
+
+
+def serve_router(edge: Edge) -> Served:
+    """Speak the router's control API (`paas.router.client`) for `edge`."""
+
+    class Handler(_Handler):
+        token = settings.SECRETS.router_token
+
+        def do_PUT(self) -> None:
+            edge.take(routing.decode(self.body(), routing.RouteTable))
+            self.answer(routing.encode(edge.report()))
+
+    return Served(Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    token = ""
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+    def body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def refused(self, why: str) -> bool:
+        if self.headers.get("Authorization") != f"Bearer {self.token}":
+            self.fail(401, "unauthorized", "Wrong token.")
+        elif why:
+            self.fail(422, "refused", why)
+        else:
+            return False
+        return True
+
+    def answer(self, data: bytes, status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def fail(self, status: int, id_: str, message: str) -> None:
+        self.answer(model.encode(model.ErrorBody(id=id_, message=message)), status)
+
+
+class Served:
+    """A server in a thread, until `close`."""
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+
+class Worker:
+    """Runs what is in the queue, in this process and one after the other; `names` is what has been asked for."""
+
+    QUEUE = "schedule"
+
+    def __init__(self) -> None:
+        from paas.celery import app
+
+        app.loader.import_default_modules()
+        self._tasks = app.tasks
+        self.ran: list[tuple[str, tuple[str, ...]]] = []
+
+    def waiting(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Return the messages in the queue, oldest first."""
+        return [self._read(raw) for raw in reversed(redis_client().lrange(self.QUEUE, 0, -1))]
+
+    def lose(self) -> None:
+        """Lose every message, as a Redis that restarts without its data does."""
+        redis_client().delete(self.QUEUE)
+
+    def drain(self, *, without: tuple[str, ...] = (), limit: int = 200) -> int:
+        """Run messages until none is left. Those of the tasks `without` are dropped. Returns how many ran."""
+        for count in range(limit):
+            raw = redis_client().rpop(self.QUEUE)
+            if raw is None:
+                return count
+            name, arguments = self._read(raw)
+            self.ran.append((name, arguments))
+            if name not in without:
+                self._tasks[f"paas.controller.tasks.{name}"](*arguments)
+        raise AssertionError(f"the tasks never end: {self.ran[-10:]}")
+
+    @staticmethod
+    def _read(raw: str) -> tuple[str, tuple[str, ...]]:
+        message = json.loads(raw)
+        arguments = json.loads(base64.b64decode(message["body"]))[0]
+        return message["headers"]["task"].removeprefix("paas.controller.tasks."), tuple(arguments)
+
+
+@dataclass
+class Platform:
+    """The controller with one host, one router and one worker that all do what they are told."""
+
+    agent: Agent
+    edge: Edge
+    worker: Worker
+
+    def settle(self, rounds: int = 12) -> None:
+        """Let everybody work until nothing is left to do."""
+        quiet = 0
+        for _ in range(rounds):
+            ran = self.worker.drain(without=("builds.run_build",))
+            before = (dict(self.agent.instances), self.edge.table)
+            self.agent.obey()
+            self.agent.tell()
+            self.edge.tell()
+            quiet = 0 if ran or before != (self.agent.instances, self.edge.table) else quiet + 1
+            if quiet == 2:
+                return
+        raise AssertionError(f"the platform never settles: {self.worker.ran[-10:]}")
+
+
+def uuids(ids: Iterator[str]) -> set[UUID]:
+    return {UUID(one) for one in ids}
