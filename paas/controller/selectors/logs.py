@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from paas.controller import streams
 from paas.controller.models import App
 from paas.controller.redis_connection import RedisError, client
-from paas.controller.services.logs import stream_key
 from paas.errors import Unavailable
 
 SCAN = 1000  # entries per read while filtering
@@ -44,7 +44,7 @@ def recent(
     found: list[LogEntry] = []
     before = "+"
     while len(found) < lines:
-        batch = _read(lambda at=before: client().xrevrange(stream_key(app.id), max=at, count=SCAN))
+        batch = _read(lambda at=before: client().xrevrange(streams.app_log(app.id), max=at, count=SCAN))
         if not batch:
             break
         found += [entry for entry in map(_entry, batch) if _matches(entry, source, dyno)]
@@ -56,7 +56,7 @@ def follow(
     app: App, *, after: str, source: str | None = None, dyno: str | None = None, heartbeat: float = 15
 ) -> Iterator[LogEntry | None]:
     """Yield entries after the id `after` ('$': now; '0': all) as they come; None each `heartbeat` seconds of quiet."""
-    key = stream_key(app.id)
+    key = streams.app_log(app.id)
     position = after if ENTRY_ID.fullmatch(after) or after == "0" else _newest(key)
     quiet_since = time.monotonic()
     while True:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from paas.controller import streams
 from paas.controller.models import App, Build, BuildLog, Deployment
 from paas.controller.redis_connection import RedisError, client
 
@@ -18,15 +19,6 @@ logger = logging.getLogger(__name__)
 KEEP_SECONDS = 24 * 3600
 MAX_LINES = 20_000
 LOG_MAX = 2 * 1024**2  # characters of stored output
-
-
-def key(build_id: UUID | str) -> str:
-    return f"build:{build_id}:log"
-
-
-def pusher_key(build_id: UUID | str) -> str:
-    """Kept alive by the git process while somebody waits for the push."""
-    return f"build:{build_id}:pusher"
 
 
 def write(build_id: UUID | str, *lines: str) -> None:
@@ -50,8 +42,8 @@ def _append(build_id: UUID | str, entries: list[dict[str, str]]) -> None:
     try:
         pipeline = client().pipeline(transaction=False)
         for entry in entries:
-            pipeline.xadd(key(build_id), entry, maxlen=MAX_LINES, approximate=True)
-        pipeline.expire(key(build_id), KEEP_SECONDS)
+            pipeline.xadd(streams.build_log(build_id), entry, maxlen=MAX_LINES, approximate=True)
+        pipeline.expire(streams.build_log(build_id), KEEP_SECONDS)
         pipeline.execute()
     except RedisError as error:
         logger.warning("%d lines of build %s were not streamed: %s", len(entries), build_id, error)
@@ -99,7 +91,7 @@ def _close(build_id: UUID, lines: tuple[str, ...], ok: bool, reason: str = "") -
 def keep(build_id: UUID) -> None:
     """Store what has been written so far, for replay. Repeated when the deployment adds its lines."""
     try:
-        entries = client().xrange(key(build_id))
+        entries = client().xrange(streams.build_log(build_id))
     except RedisError as error:
         logger.warning("The output of build %s cannot be kept: %s", build_id, error)
         return

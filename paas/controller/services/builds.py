@@ -17,6 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from paas.controller import streams
 from paas.controller.models import App, Build, Deployment, Host, Slug, User
 from paas.controller.queue import enqueue
 from paas.controller.redis_connection import RedisError, client
@@ -167,7 +168,7 @@ def pusher_is_there(build: Build) -> bool | None:
     if build.origin != "git":
         return True
     try:
-        return bool(client().exists(build_output.pusher_key(build.id)))
+        return bool(client().exists(streams.pusher(build.id)))
     except RedisError:
         return None
 

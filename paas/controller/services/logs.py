@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from paas.controller import streams
 from paas.controller.redis_connection import RedisError, client
 
 logger = logging.getLogger(__name__)
@@ -31,10 +32,6 @@ class Line:
     at: float
 
 
-def stream_key(app_id: UUID | str) -> str:
-    return f"app:{app_id}:log"
-
-
 def write(lines: Iterable[Line]) -> None:
     """Append the lines. Raises RedisError, so that whoever delivers them can try again."""
     pipeline = client().pipeline(transaction=False)
@@ -45,7 +42,7 @@ def write(lines: Iterable[Line]) -> None:
             "text": line.text[:LINE_MAX],
             "at": f"{line.at:.6f}",
         }
-        pipeline.xadd(stream_key(line.app), entry, maxlen=MAX_LINES, approximate=True)
+        pipeline.xadd(streams.app_log(line.app), entry, maxlen=MAX_LINES, approximate=True)
     pipeline.execute()
 
 
@@ -59,4 +56,4 @@ def say(app_id: UUID | str, text: str, *, source: str = "app", dyno: str = "api"
 
 def forget(app_id: UUID | str) -> None:
     """Drop the log of an app that is gone."""
-    client().delete(stream_key(app_id))
+    client().delete(streams.app_log(app_id))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from django.db import connection
 
+from paas.controller import streams
 from paas.controller.git.port import Account, AppRepository, BuildEvent, GitRefused
 from paas.controller.models import Build, User
 from paas.controller.redis_connection import RedisError, client
@@ -18,7 +19,6 @@ from paas.controller.selectors import builds as builds_selector
 from paas.controller.selectors.apps import access_app
 from paas.controller.services import accounts, builds, events
 from paas.controller.services.apps import repository_path
-from paas.controller.services.build_output import pusher_key
 from paas.errors import NotFound, PaasError
 
 PUSHER_SECONDS = 15  # how long a push that shows no sign of life counts as alive
@@ -95,6 +95,6 @@ class PushBackend:
     def _stay(self, build_id: str) -> None:
         """Show that somebody waits; without it the worker ends the build."""
         try:
-            client().set(pusher_key(build_id), "1", ex=PUSHER_SECONDS)
+            client().set(streams.pusher(build_id), "1", ex=PUSHER_SECONDS)
         except RedisError:
             return

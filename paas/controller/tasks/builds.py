@@ -17,6 +17,7 @@ from celery import shared_task
 from django.conf import settings
 from django.db import connection
 
+from paas.controller import streams
 from paas.controller.agents import agent
 from paas.controller.models import Build, Host, Stack
 from paas.controller.redis_connection import RedisError, client
@@ -141,7 +142,7 @@ def _relay(build: Build, worker: str, hosting: AgentClient) -> None:
 
 def _last_cursor(build_id: UUID) -> int:
     try:
-        for _, values in client().xrevrange(build_output.key(build_id), count=50):
+        for _, values in client().xrevrange(streams.build_log(build_id), count=50):
             if "cursor" in values:
                 return int(values["cursor"])
     except RedisError:
