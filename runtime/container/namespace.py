@@ -11,6 +11,7 @@ root with the others (CLONE_FS), and a child process inherits the namespace of t
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -96,7 +97,23 @@ class MountNamespace:
         syscalls.mount(str(self._directory), self._directory, "", syscalls.MS_BIND)
         syscalls.mount("", self._directory, "", syscalls.MS_PRIVATE)
         self._pin.touch(mode=0o600)
-        maker = _Maker(self.run_directory)
+        for cpu in (None, *range(os.cpu_count() or 1)):
+            try:
+                return self._pin_new(cpu)
+            except OSError as error:
+                refusal = error
+                if error.errno != errno.EINVAL:
+                    break
+        raise EngineError(f"The private mount namespace could not be kept: {refusal}.") from refusal
+
+    def _pin_new(self, cpu: int | None) -> None:
+        """Make a namespace on one CPU (None: any) and pin it.
+
+        A mount namespace can be pinned only in one with a lower id (so that there are no cycles), and since 6.18
+        Linux gives each CPU its own range of ids: with the agent in a namespace of its own (a unit with PrivateTmp,
+        a container) a new one may have a lower id than that, but not one from the CPU that made the agent's.
+        """
+        maker = _Maker(self.run_directory, cpu)
         maker.start()
         try:
             maker.wait_ready()
@@ -118,14 +135,17 @@ class MountNamespace:
 class _Maker(threading.Thread):
     """A thread that unshares its mount namespace, furnishes it and waits until somebody has pinned it."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, cpu: int | None) -> None:
         super().__init__(name="mount-namespace", daemon=True)
-        self._run = run
+        self._run, self._cpu = run, cpu
         self._ready, self._done = threading.Event(), threading.Event()
         self._error: Exception | None = None
 
     def run(self) -> None:
         try:
+            if self._cpu is not None:
+                with contextlib.suppress(OSError):  # a CPU that this process may not use
+                    os.sched_setaffinity(0, {self._cpu})  # this thread only
             syscalls.unshare(syscalls.CLONE_NEWNS)
             _furnish(self._run)
         except Exception as error:
