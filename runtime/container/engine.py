@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -17,12 +18,21 @@ from signal import SIGKILL, SIGSTOP
 
 import msgspec
 
-from runtime.container import conmon, exits, files, making, process, storage
+from runtime.container import conmon, exits, files, making, process, stock, storage
 from runtime.container.layout import Layout
 from runtime.container.making import Parts, Request
 from runtime.container.namespace import MountNamespace
 from runtime.container.opening import open_parts, remove_leftovers
-from runtime.container.port import Bind, Created, EngineError, Observed, Usage, VolumeBind
+from runtime.container.port import (
+    Bind,
+    Created,
+    EngineError,
+    Observed,
+    StoredImage,
+    StoredVolume,
+    Usage,
+    VolumeBind,
+)
 from runtime.container.storage import Record
 from runtime.model import ContainerSpec, ExitInfo, ImageRef
 from runtime.network import rules
@@ -61,6 +71,7 @@ class CrunEngine:
         self._records: dict[str, Record] = {}
         self._lock = threading.Lock()
         self._locks: dict[str, tuple[threading.RLock, int]] = {}
+        self._making: Counter[str] = Counter()  # owners of containers that are being made
 
     def open(self) -> None:
         if self._opened is not None:
@@ -116,6 +127,23 @@ class CrunEngine:
         """Delete an image. Containers that run from it are not disturbed."""
         self._mounts.call(self._parts.images.remove, ref)
 
+    def stored_images(self) -> tuple[StoredImage, ...]:
+        return stock.images(self._parts, tuple(self._records.values()))
+
+    def stored_volumes(self) -> tuple[StoredVolume, ...]:
+        return stock.volumes(self._parts)
+
+    def remove_volume(self, owner: str, name: str) -> bool:
+        return stock.remove_volume(self._parts, owner, name)
+
+    def owners(self) -> tuple[str, ...]:
+        return tuple(self._parts.owners.all())
+
+    def forget_owner(self, owner: str) -> bool:
+        with self._lock:  # `create` counts its owner in under the same lock, before it asks for the range
+            busy = self._making[owner] or any(record.owner == owner for record in self._records.values())
+            return not busy and stock.forget_owner(self._parts, owner)
+
     def remove_volumes(self, owner: str) -> None:
         """Delete the volumes of an app that is gone."""
         self._parts.volumes.remove_owner(self._parts.owners.range_start(owner))
@@ -130,11 +158,12 @@ class CrunEngine:
     ) -> Created:
         request = Request(spec, binds, scratch_bytes, volumes)
         making.check_request(request)
-        with self._locked(storage.check_id(spec.id)):
+        with self._locked(storage.check_id(spec.id)), self._owner_busy(spec.owner):
             record = self._records.get(spec.id)
             if record is None:
                 record = self._mounts.call(making.make, self._parts, request)
-                self._records[spec.id] = record
+                with self._lock:
+                    self._records[spec.id] = record
         return Created(id=record.id, pid=record.pid, address=record.address)
 
     def start(self, container: str) -> None:
@@ -176,7 +205,8 @@ class CrunEngine:
             record = self._records.get(container)
             if record is not None:
                 self._mounts.call(self._remove, record)
-                del self._records[container]
+                with self._lock:
+                    del self._records[container]
 
     def list(self) -> tuple[Observed, ...]:
         seen = (self._observe(container) for container in tuple(self._records))
@@ -226,6 +256,19 @@ class CrunEngine:
                     self._locks[container] = (lock, users - 1)
                 else:
                     del self._locks[container]
+
+    @contextmanager
+    def _owner_busy(self, owner: str) -> Iterator[None]:
+        """While a container is made, its owner keeps the range it has."""
+        with self._lock:
+            self._making[owner] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._making[owner] -= 1
+                if not self._making[owner]:
+                    del self._making[owner]
 
     def _existing(self, container: str) -> Record:
         try:

@@ -204,6 +204,7 @@ def _assemble(parts: Parts, request: Request, slot: Slot | None, undo: contextli
         peers=spec.network is NetworkMode.APP,
         volumes=tuple(key for key, _ in opened),
         paths=tuple((bind.target, bind.source) for bind in binds),
+        images=tuple(ref.digest for ref in spec.rootfs.layers),
     )
     save(layout.bundle(spec.id), record)
     return record

@@ -50,6 +50,18 @@ class Owners:
                 write_atomically(self._file, msgspec.json.encode(starts))
             return starts[owner]
 
+    def all(self) -> dict[str, int]:
+        """Return every owner with the start of its range."""
+        with self._lock:
+            return dict(self._load())
+
+    def forget(self, owner: str) -> None:
+        """Free a range, for the next new owner. Only when nothing on this host belongs to it any more."""
+        with self._lock:
+            starts = self._load()
+            if starts.pop(owner, None) is not None:
+                write_atomically(self._file, msgspec.json.encode(starts))
+
     def _load(self) -> dict[str, int]:
         if self._starts is None:
             self._starts = {}

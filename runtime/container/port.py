@@ -57,6 +57,25 @@ class Observed(Struct):
     started_at: float | None = None
 
 
+class StoredImage(Struct):
+    """An image on this host. `used_at`: when it was stored or last mounted; `in_use`: a container runs from it."""
+
+    digest: str
+    size: int
+    used_at: float
+    in_use: bool = False
+
+
+class StoredVolume(Struct):
+    """A volume on this host. `disk_bytes` is what it takes on disk now, not its limit."""
+
+    owner: str
+    name: str
+    disk_bytes: int
+    used_at: float
+    in_use: bool = False
+
+
 class Usage(Struct):
     """Counters read from the container's cgroup. Bytes and seconds."""
 
@@ -84,6 +103,24 @@ class Engine(Protocol):
 
     def add_image(self, ref: ImageRef, file: Path) -> None:
         """Take over a downloaded squashfs (moved, same file system). Raises EngineError if its digest differs."""
+
+    def stored_images(self) -> tuple[StoredImage, ...]:
+        """Return every image on this host."""
+
+    def remove_image(self, ref: ImageRef) -> None:
+        """Delete an image. Containers that run from it are not disturbed. A no-op when it is gone."""
+
+    def stored_volumes(self) -> tuple[StoredVolume, ...]:
+        """Return every volume on this host whose owner is known."""
+
+    def remove_volume(self, owner: str, name: str) -> bool:
+        """Delete a volume that no container uses. False when one does; True when it is gone."""
+
+    def owners(self) -> tuple[str, ...]:
+        """Return the owners that have a user-namespace range on this host."""
+
+    def forget_owner(self, owner: str) -> bool:
+        """Free the range of an owner without containers and volumes here. False when it has some; True when free."""
 
     def create(
         self,

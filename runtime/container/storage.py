@@ -32,6 +32,7 @@ class Record(Struct):
     peers: bool = False
     volumes: tuple[str, ...] = ()
     paths: tuple[tuple[str, str], ...] = ()
+    images: tuple[str, ...] = ()
     started_at: float | None = None
     exit: ExitInfo | None = None
 

@@ -75,6 +75,8 @@ class Images:
         """Return the directory where the image is mounted read-only."""
         file, target = self.path(ref), self._mounts / hex_of(ref)
         with self._lock:
+            with contextlib.suppress(OSError):
+                os.utime(file)  # when it was last used decides which images go first
             if target.is_mount():
                 return target
             if not file.exists():
@@ -91,8 +93,11 @@ class Images:
     def remove(self, ref: ImageRef) -> None:
         """Forget an image. Containers that run from it keep it until they end."""
         with self._lock:
+            target = self._mounts / hex_of(ref)
             with contextlib.suppress(OSError):
-                syscalls.umount(self._mounts / hex_of(ref))
+                syscalls.umount(target)
+            with contextlib.suppress(OSError):
+                target.rmdir()
             self.path(ref).unlink(missing_ok=True)
 
     def list(self) -> tuple[ImageRef, ...]:
@@ -101,6 +106,13 @@ class Images:
             return ()
         found = (entry for entry in sorted(self._files.iterdir()) if len(entry.name) == 64)
         return tuple(ImageRef(digest=f"sha256:{entry.name}", size=entry.stat().st_size) for entry in found)
+
+    def used_at(self, ref: ImageRef) -> float:
+        """Return when the image was stored or last mounted, 0 when it is gone."""
+        try:
+            return self.path(ref).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
 
 
 def hex_of(ref: ImageRef) -> str:

@@ -62,6 +62,34 @@ class Volumes:
                 del self._users[key]
                 _unmount(self._mounts / key)
 
+    def stored(self, owner_start: int) -> tuple[tuple[str, int, float, bool], ...]:
+        """Return (name, bytes on disk, last written, in use) of an owner's volumes."""
+        found = []
+        for file in sorted((self._directory / str(owner_start)).glob("*.ext4")):
+            with contextlib.suppress(FileNotFoundError):
+                stat = file.stat()
+                used = self._users[f"{owner_start}/{file.stem}"] > 0
+                found.append((file.stem, stat.st_blocks * 512, stat.st_mtime, used))
+        return tuple(found)
+
+    def remove(self, owner_start: int, name: str) -> bool:
+        """Delete a volume unless it is in use."""
+        if not _NAME.match(name):
+            return True
+        with self._lock:
+            if self._users[f"{owner_start}/{name}"] > 0:
+                return False
+            folder = self._directory / str(owner_start)
+            (folder / f"{name}.ext4").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the last one takes the folder along
+                folder.rmdir()
+            return True
+
+    def has_any(self, owner_start: int) -> bool:
+        """Tell whether anything is filed under an owner's range."""
+        folder = self._directory / str(owner_start)
+        return folder.is_dir() and any(folder.iterdir())
+
     def remove_owner(self, owner_start: int) -> None:
         """Delete all volumes of an owner; those in use live on until they are unmounted."""
         shutil.rmtree(self._directory / str(owner_start), ignore_errors=True)

@@ -16,7 +16,16 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from runtime.container.port import Bind, Created, EngineError, Observed, Usage, VolumeBind
+from runtime.container.port import (
+    Bind,
+    Created,
+    EngineError,
+    Observed,
+    StoredImage,
+    StoredVolume,
+    Usage,
+    VolumeBind,
+)
 from runtime.model import ContainerSpec, ExitInfo, ExitReason, ImageRef
 
 SHIM = Path(__file__).with_name("shim.py")
@@ -29,9 +38,10 @@ class ProcessEngine:
         self.places = home / "c"
         self.images = home / "images"
         self.logs = home / "logs"
+        self.volumes = home / "volumes"
 
     def open(self) -> None:
-        for folder in (self.places, self.images, self.logs):
+        for folder in (self.places, self.images, self.logs, self.volumes):
             folder.mkdir(parents=True, exist_ok=True)
 
     def close(self, *, remove: bool) -> None:
@@ -50,6 +60,40 @@ class ProcessEngine:
             raise EngineError(f"The downloaded image is not {ref.digest}; it is fetched again.")
         file.rename(self.image_file(ref))
 
+    def stored_images(self) -> tuple[StoredImage, ...]:
+        stats = ((file, file.stat()) for file in self.images.iterdir())
+        return tuple(
+            StoredImage(digest=f"sha256:{file.name}", size=stat.st_size, used_at=stat.st_mtime)
+            for file, stat in stats
+        )
+
+    def remove_image(self, ref: ImageRef) -> None:
+        self.image_file(ref).unlink(missing_ok=True)
+
+    def stored_volumes(self) -> tuple[StoredVolume, ...]:
+        return tuple(
+            StoredVolume(
+                owner=file.parent.name,
+                name=file.name,
+                disk_bytes=file.stat().st_size,
+                used_at=file.stat().st_mtime,
+            )
+            for file in self.volumes.glob("*/*")
+        )
+
+    def remove_volume(self, owner: str, name: str) -> bool:
+        (self.volumes / owner / name).unlink(missing_ok=True)
+        return True
+
+    def owners(self) -> tuple[str, ...]:
+        return tuple(place.name for place in self.volumes.iterdir())
+
+    def forget_owner(self, owner: str) -> bool:
+        place = self.volumes / owner
+        if place.is_dir() and not any(place.iterdir()):
+            place.rmdir()
+        return not place.exists()
+
     def create(
         self,
         spec: ContainerSpec,
@@ -63,6 +107,9 @@ class ProcessEngine:
             if self.missing_images(spec.rootfs.layers):
                 raise EngineError("A layer of the root is not on this host.")
             self._make(place, spec, binds)
+            for volume in volumes:
+                (self.volumes / spec.owner).mkdir(exist_ok=True)
+                (self.volumes / spec.owner / volume.name).touch()
         return Created(id=spec.id, pid=_number(place / "pid"), address=ADDRESS)
 
     def _make(self, place: Path, spec: ContainerSpec, binds: tuple[Bind, ...]) -> None:
