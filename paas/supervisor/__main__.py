@@ -185,7 +185,12 @@ def _only_one(layout: Layout) -> Iterator[None]:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    """Tell the operator. That nobody listens (a closed terminal, a tee ended by the same Ctrl-C) must not hinder."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        with Path(os.devnull).open("w") as nowhere:  # what is still in the buffer goes there too, at exit
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 from paas.supervisor.subnets import tag
 from runtime.network.rules import names_of
 from tests import leftovers
-from tests.e2e.platform import PORTS, Platform, request, until
+from tests.e2e.platform import PORTS, ROOT, START_DEADLINE, STOP_DEADLINE, Platform, request, until
 
 pytestmark = pytest.mark.e2e
 
@@ -145,6 +147,27 @@ def test_down_after_a_kill_leaves_nothing_either(own: Platform) -> None:
     own.wait()
     done = own.supervisor("down")
     assert done.returncode == 0, done.stderr
+    until(lambda: not left_of(own.home), 10, "nothing is left")
+
+
+def test_ctrl_c_stops_it_also_when_nobody_reads_its_output(own: Platform) -> None:
+    """`script/up | tee file`: the same Ctrl-C ends tee first."""
+    own.stop()
+    ready_file = own.home / "ready.json"
+    command = (sys.executable, "-m", "paas.supervisor", "up", "--no-sample", "--ready-file", str(ready_file))
+    up = subprocess.Popen(
+        command, cwd=ROOT, env=own.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert up.stdout is not None
+    try:
+        until(lambda: ready_file.exists() or up.poll() is not None, START_DEADLINE, "the platform is up")
+        up.stdout.close()
+        up.send_signal(signal.SIGINT)
+        assert up.wait(STOP_DEADLINE) == 0
+    finally:
+        up.stdout.close()
+        up.terminate()
+        up.wait(STOP_DEADLINE)
     until(lambda: not left_of(own.home), 10, "nothing is left")
 
 
