@@ -28,6 +28,11 @@ DEFAULTS = {
     "BLOCKED": "",
     "CA_BUNDLE": "",
     "RUNTIME": "crun",
+    "IMAGES_MAX_BYTES": "10GiB",
+    "IMAGES_KEEP_HOURS": "24",
+    "CACHES_MAX_BYTES": "20GiB",
+    "CACHES_KEEP_DAYS": "30",
+    "DISK_FREE_MIN": "",
 }
 
 
@@ -51,6 +56,11 @@ class Settings:
     blocked: tuple[str, ...]
     ca_bundle: Path | None
     runtime: str
+    images_max_bytes: int
+    images_keep_hours: float
+    caches_max_bytes: int
+    caches_keep_days: float
+    disk_free_min: int | float | None
 
     @property
     def state(self) -> Path:
@@ -89,6 +99,11 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         blocked=read("BLOCKED", _networks, ()),
         ca_bundle=read("CA_BUNDLE", _optional_file, None),
         runtime=values["RUNTIME"] or DEFAULTS["RUNTIME"],
+        images_max_bytes=read("IMAGES_MAX_BYTES", parse_bytes, 0),
+        images_keep_hours=read("IMAGES_KEEP_HOURS", _span, 0.0),
+        caches_max_bytes=read("CACHES_MAX_BYTES", parse_bytes, 0),
+        caches_keep_days=read("CACHES_KEEP_DAYS", _span, 0.0),
+        disk_free_min=read("DISK_FREE_MIN", _bytes_or_share, None),
     )
     if problems:
         raise SettingsError("\n".join(problems))
@@ -101,6 +116,32 @@ def parse_listen(text: str) -> tuple[str, int]:
     if not colon or not host or not port.isdigit() or int(port) > 65535:
         raise ValueError(f"'{text}' is not host:port; write for example 127.0.0.1:5010.")
     return host.strip("[]"), int(port)
+
+
+def parse_bytes(text: str) -> int:
+    """Read a size: bytes, or a number with KiB, MiB, GiB or TiB."""
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,3})?) ?(K|M|G|T)?(iB|B)?", text)
+    if match is None:
+        raise ValueError(f"'{text}' is not a size; write bytes or for example 10GiB.")
+    return int(float(match[1]) * 1024 ** (" KMGT".index(match[2]) if match[2] else 0))
+
+
+def _span(text: str) -> float:
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
+        raise ValueError(f"'{text}' is not a number of hours or days.")
+    return float(text)
+
+
+def _bytes_or_share(text: str) -> int | float | None:
+    """'' means the default; '5%' a share of the disk, returned as 0.05; else a size."""
+    if not text:
+        return None
+    share = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?) ?%", text)
+    if share is None:
+        return parse_bytes(text)
+    if float(share[1]) > 100:
+        raise ValueError(f"'{text}' is more than the whole disk.")
+    return float(share[1]) / 100
 
 
 def _home(text: str) -> Path:

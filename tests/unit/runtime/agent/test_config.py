@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.config import SettingsError, parse_listen, read_settings
+from runtime.config import SettingsError, parse_bytes, parse_listen, read_settings
 
 pytestmark = pytest.mark.unit
 
@@ -67,3 +67,33 @@ def test_listen(text: str, expected: tuple[str, int]) -> None:
 def test_listen_refuses(text: str) -> None:
     with pytest.raises(ValueError, match="host:port"):
         parse_listen(text)
+
+
+def test_what_to_keep(token: str) -> None:
+    settings = read_settings({"PAAS_AGENT_TOKEN_FILE": token})
+    assert (settings.images_max_bytes, settings.images_keep_hours) == (10 * 1024**3, 24)
+    assert (settings.caches_keep_days, settings.disk_free_min) == (30, None)
+    given = {"PAAS_AGENT_IMAGES_MAX_BYTES": "1.5 GiB", "PAAS_AGENT_DISK_FREE_MIN": "7.5%"}
+    settings = read_settings({"PAAS_AGENT_TOKEN_FILE": token, **given})
+    assert (settings.images_max_bytes, settings.disk_free_min) == (3 * 1024**3 // 2, 0.075)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("IMAGES_MAX_BYTES", "much"),
+        ("IMAGES_KEEP_HOURS", "-1"),
+        ("DISK_FREE_MIN", "101%"),
+        ("CACHES_MAX_BYTES", ""),
+    ],
+)
+def test_what_to_keep_must_be_a_number(token: str, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"PAAS_AGENT_{name}"):
+        read_settings({"PAAS_AGENT_TOKEN_FILE": token, f"PAAS_AGENT_{name}": value})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("0", 0), ("7", 7), ("1KiB", 1024), ("2M", 2 * 1024**2), ("1T", 1024**4)]
+)
+def test_sizes(text: str, expected: int) -> None:
+    assert parse_bytes(text) == expected
