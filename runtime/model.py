@@ -271,6 +271,47 @@ class LogBatch(Struct):
     lost: int = 0
 
 
+class EventKind(StrEnum):
+    CREATED = "created"  # the container exists
+    STARTED = "started"  # its process runs
+    UP = "up"
+    UNHEALTHY = "unhealthy"
+    EXITED = "exited"  # see `exit`
+    OOM = "oom"  # exited at its memory limit, see `exit`
+    KILLED = "killed"  # the agent sent SIGKILL: out of grace, or it did not boot in time
+    REMOVED = "removed"  # nothing of it is left on the host
+    PRUNED = "pruned"  # an image, cache, range or leftover was removed; `container` is empty
+
+
+class HostEvent(Struct):
+    """Something that happened on a host. `number` grows by one per event, over restarts too. `at` Unix seconds."""
+
+    number: int
+    at: float
+    kind: EventKind
+    container: str = ""
+    owner: str = ""
+    name: str = ""
+    message: str = ""
+    exit: ExitInfo | None = None
+
+
+class EventPage(Struct):
+    """Events after the number asked for. `first` and `last` are the oldest and newest number kept (0: none yet);
+    whoever asked for less than `first` - 1 has missed some and should look at the whole report."""
+
+    events: tuple[HostEvent, ...] = ()
+    first: int = 0
+    last: int = 0
+
+
+class Pruned(Struct):
+    """What one round of clearing removed. `items` are sentences, `bytes` what the files took."""
+
+    items: tuple[str, ...] = ()
+    bytes: int = 0
+
+
 class ErrorBody(Struct):
     """What the agent answers with a 4xx or 5xx: a stable id and a sentence."""
 
