@@ -9,11 +9,18 @@ whoever asks (the planner), so that starting what runs and stopping what is gone
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, TypeVar, dataclass_transform
+from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import msgspec
 
 T = TypeVar("T")
+
+# What a reader can count on: numbers that a database column holds and a calendar has, addresses and ports that exist.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+Moment = Annotated[float, msgspec.Meta(ge=0, le=250_000_000_000)]  # Unix seconds
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Address = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f.:]{2,45})?$")]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
@@ -65,6 +72,8 @@ class ContainerSpec(Struct):
     `owner` is the app's id: it picks the user-namespace range and the firewall set. `name` is the DYNO-style name
     (`web.1`, `run.4711`). `argv` runs in `cwd` as uid 1000 under an init. `env` holds secrets: it never reaches a
     log or a process list. `port` is what the process must listen on (None: it does not listen).
+    `stdin`: clients may write to it; with `tty` it gets a terminal, else a pipe. `logged`: its output is kept and
+    shipped; without it only attached clients see it.
     """
 
     id: str
@@ -79,6 +88,9 @@ class ContainerSpec(Struct):
     limits: Limits = Limits()
     network: NetworkMode = NetworkMode.APP
     grace_seconds: float = 30.0
+    tty: bool = False
+    stdin: bool = False
+    logged: bool = True
 
 
 class HealthKind(StrEnum):
@@ -135,6 +147,8 @@ class JobSpec(Struct):
 
     `cache` names a persistent volume (one per app and use, at most `cache_bytes`) bound read-write at `/cache`.
     `result_path` names a small file (at most 1 MiB) whose text is returned as `JobStatus.result`.
+    `attach_seconds` > 0: it starts when the first client attaches, which must be within that time, and is ended
+    (HUP, TERM, KILL) when the last one has left.
     """
 
     container: ContainerSpec
@@ -144,6 +158,21 @@ class JobSpec(Struct):
     cache: str = ""
     cache_bytes: int = 2 * 1024**3
     result_path: str = ""
+    attach_seconds: float = 0.0
+
+
+class ExecSpec(Struct):
+    """A further process in a running container, in its sandbox and environment; `env` is added to it.
+
+    `cwd` '' means the container's own. With `tty` it gets a terminal of `rows` by `columns` (0: not known).
+    """
+
+    argv: tuple[str, ...]
+    env: dict[str, str] = {}
+    cwd: str = ""
+    tty: bool = False
+    rows: int = 0
+    columns: int = 0
 
 
 class InstanceState(StrEnum):
@@ -188,13 +217,13 @@ class InstanceStatus(Struct):
 
     id: str
     state: InstanceState
-    since: float
-    address: str = ""
-    port: int | None = None
-    restarts: int = 0
-    restart_at: float | None = None
+    since: Moment
+    address: Address = ""
+    port: Port | None = None
+    restarts: Count = 0
+    restart_at: Moment | None = None
     last_exit: ExitInfo | None = None
-    started_at: float | None = None
+    started_at: Moment | None = None
 
 
 class JobState(StrEnum):
@@ -210,7 +239,7 @@ class JobStatus(Struct):
 
     id: str
     state: JobState
-    since: float
+    since: Moment
     exit: ExitInfo | None = None
     result: str = ""
     slug: ImageRef | None = None
@@ -219,8 +248,8 @@ class JobStatus(Struct):
 
 
 class Capacity(Struct):
-    memory_bytes: int
-    cpus: int
+    memory_bytes: Size
+    cpus: Count
 
 
 class HostReport(Struct):
@@ -230,8 +259,8 @@ class HostReport(Struct):
     """
 
     host: str
-    sequence: int
-    generation: int
+    sequence: Size
+    generation: Size
     capacity: Capacity
     instances: tuple[InstanceStatus, ...] = ()
     jobs: tuple[JobStatus, ...] = ()
@@ -253,7 +282,7 @@ class LogLine(Struct):
     """One line of output without its newline. `cursor` grows per container and resumes a stream; `at` Unix seconds."""
 
     cursor: int
-    at: float
+    at: Moment
     stream: Stream
     text: str
 

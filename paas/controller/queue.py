@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 def enqueue(task: str, *arguments: str) -> None:
     """Send `paas.controller.tasks.<task>` once the current transaction commits."""
-    transaction.on_commit(lambda: send(task, *arguments))
+    transaction.on_commit(lambda: send(task, *arguments), robust=True)
 
 
 def send(task: str, *arguments: str) -> None:

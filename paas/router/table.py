@@ -20,6 +20,8 @@ AppName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Host = Annotated[str, msgspec.Meta(pattern=r"^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$", max_length=253)]
 Address = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Fa-f.:]{2,45}$")]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+Moment = Annotated[float, msgspec.Meta(ge=0, le=250_000_000_000)]  # Unix seconds
 PageUrl = Annotated[str, msgspec.Meta(pattern=r"^(https?://[!-~]{1,2000})?$")]
 
 
@@ -87,8 +89,8 @@ class RouterReport(Struct, frozen=True):
     """Sent on every change and every few seconds. `version` is the table HAProxy serves. Whole, never a delta."""
 
     router: str
-    sequence: int
-    version: int
+    sequence: Count
+    version: Count
     backends: tuple[BackendState, ...] = ()
     haproxy_up: bool = True
 
@@ -106,7 +108,7 @@ class AccessLine(Struct, frozen=True):
     """
 
     app: str
-    at: float
+    at: Moment
     text: str
     status: int
     service_ms: int

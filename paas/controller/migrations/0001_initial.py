@@ -181,6 +181,7 @@ class Migration(migrations.Migration):
                 ('number', models.PositiveIntegerField()),
                 ('template', models.CharField(max_length=64)),
                 ('spec', models.BinaryField()),
+                ('memory_bytes', models.PositiveBigIntegerField(default=0)),
                 ('wanted', models.CharField(choices=[('run', 'Run'), ('drain', 'Drain'), ('stop', 'Stop')], default='run', max_length=8)),
                 ('wanted_since', models.DateTimeField()),
                 ('drained', models.BooleanField(default=False)),

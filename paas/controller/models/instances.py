@@ -30,6 +30,7 @@ class Instance(models.Model):
     )  # hash of image, config, command and size: same hash, no restart
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="instances")
     spec = models.BinaryField()  # encrypted runtime.model.InstanceSpec (it holds config values)
+    memory_bytes = models.PositiveBigIntegerField(default=0)  # its size's limit: what its host promised to it
     wanted = models.CharField(max_length=8, choices=Wanted.choices, default=Wanted.RUN)
     wanted_since = models.DateTimeField()
     drained = models.BooleanField(default=False)  # every router said: no request in flight

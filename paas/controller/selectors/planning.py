@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from paas.controller.models import App, Deployment, Host, Instance, Release, Router
@@ -36,23 +36,29 @@ ROUTER_LOST = timedelta(seconds=20)  # nobody waits for a router that is gone
 
 
 def snapshot(app: App) -> Snapshot:
-    """Return the app as it is now. Call it inside the transaction that applies the plan."""
+    """Return the app as it is now. Call it inside the transaction that applies the plan.
+
+    The number of queries does not depend on how many apps, instances or hosts there are.
+    """
     now = timezone.now()
     deployment = (
         Deployment.objects.filter(app=app, status=Deployment.Status.ACTIVE)
-        .select_related("release__slug")
+        .select_related("release__slug", "release_command")
+        .defer("release__config_encrypted", "release_command__spec")
         .first()
     )
-    instances = list(Instance.objects.filter(app=app).order_by("created_at"))
+    current = Release.objects.filter(app=app, id__in=[app.current_release_id]).select_related("slug")
+    instances = list(Instance.objects.filter(app=app).order_by("created_at", "id").defer("spec"))
     hosts = list(Host.objects.all())
+    loads = _loads(app.id)
     routers = live_routers(now)
     lost = {host.id for host in hosts if _silent(host.seen_at, now, HOST_LOST)}
     return Snapshot(
         app=app.id,
-        current=_release(app.current_release) if app.current_release else None,
+        current=next(map(_release, current.defer("config_encrypted")), None),
         deployment=_deployment(deployment, routers) if deployment else None,
         instances=tuple(_instance(one, one.host_id in lost) for one in instances),
-        hosts=tuple(_host(host, now, app.id) for host in hosts),
+        hosts=tuple(_host(host, now, *loads.get(host.id, (0, 0))) for host in hosts),
         drain_timeout=float(settings.PAAS.drain_timeout),
         start_timeout=float(settings.PAAS.boot_timeout) + 240,
         routed=bool(routers),
@@ -176,25 +182,23 @@ def _silent(seen_at: datetime | None, now: datetime, limit: timedelta) -> bool:
     return seen_at is None or now - seen_at > limit
 
 
-def _host(host: Host, now: datetime, app_id: UUID) -> HostView:
-    mine = Instance.objects.filter(host=host).exclude(wanted=Instance.Wanted.STOP)
+def _loads(app_id: UUID) -> dict[UUID, tuple[int, int]]:
+    """Return, per host, the memory promised to instances (their limits) and how many of them are the app's."""
+    wanted = Instance.objects.exclude(wanted=Instance.Wanted.STOP).order_by()
+    sums = wanted.values("host_id").annotate(
+        promised=Sum("memory_bytes"), mine=Count("id", filter=Q(app_id=app_id))
+    )
+    return {row["host_id"]: (row["promised"], row["mine"]) for row in sums}
+
+
+def _host(host: Host, now: datetime, promised: int, instances_of_app: int) -> HostView:
     return HostView(
         id=host.id,
         ready=not host.cordoned and not _silent(host.seen_at, now, HOST_QUIET),
         lost=_silent(host.seen_at, now, HOST_LOST),
-        free_bytes=host.memory_bytes - _promised(mine),
-        instances_of_app=mine.filter(Q(app_id=app_id)).count(),
+        free_bytes=host.memory_bytes - int(promised / OVERCOMMIT),
+        instances_of_app=instances_of_app,
     )
-
-
-def _promised(instances: Any) -> int:
-    """Return the memory promised to instances: their sizes' limits, of which most use a part."""
-    sizes = instances.values_list("release__formation", "process_type")
-    total = 0
-    for formation, process_type in sizes:
-        entry = formation.get(process_type)
-        total += SIZES[entry["size"]].memory_bytes if entry else 0
-    return int(total / OVERCOMMIT)
 
 
 OVERCOMMIT = 2.0  # limits may add up to this many times a host's memory, as idle processes use a fraction

@@ -5,6 +5,7 @@ In: an app.  Out: rows and frozen values.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,8 @@ from django.db.models import QuerySet
 from paas.controller.encryption import decrypt_config
 from paas.controller.models import App, Release
 from paas.errors import NotFound
+
+VERSION = re.compile(r"v?[0-9]{1,9}")
 
 
 def releases(app: App) -> QuerySet[Release]:
@@ -31,7 +34,7 @@ def find_release(app: App, id_or_version: str | int) -> Release:
     found: Release | None = None
     if text == "current":
         found = app.current_release
-    elif text.removeprefix("v").isdigit() and len(text) < 12:
+    elif VERSION.fullmatch(text):
         found = releases(app).filter(version=int(text.removeprefix("v"))).first()
     else:
         try:

@@ -6,6 +6,7 @@ In: a release, a process type, a number.  Out: `runtime.model` values, and the t
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -32,10 +33,27 @@ WEB = "web"
 PORT = 8080  # every instance has its own address, so one port number serves them all
 LAUNCHER = "/app/.paas/launch"  # written into the slug by the builder: profile scripts, then the command
 SPEC_VERSION = 1  # bump when instances must be replaced because the way they run has changed
+TEMPLATES_KEPT = 10_000
+
+_templates: dict[tuple[UUID, str], str] = {}
 
 
 def template(release: Release, process_type: str) -> str:
-    """Return the hash of everything that makes one instance differ from another. Same hash: no restart needed."""
+    """Return the hash of everything that makes one instance differ from another. Same hash: no restart needed.
+
+    A release never changes, so its templates are worked out once per process.
+    """
+    key = (release.id, process_type)
+    known = _templates.get(key)
+    if known is None:
+        if len(_templates) >= TEMPLATES_KEPT:
+            _templates.clear()
+        known = _templates[key] = _template(release, process_type)
+    return known
+
+
+def _template(release: Release, process_type: str) -> str:
+    """Keyed with the installation's secret: whoever reads the database cannot try out config values against it."""
     entry = release.formation[process_type]
     parts = [
         SPEC_VERSION,
@@ -46,7 +64,8 @@ def template(release: Release, process_type: str) -> str:
         release.health_checks.get(process_type, {}),
         sorted(release_config(release).items()),
     ]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+    text = json.dumps(parts, sort_keys=True).encode()
+    return hmac.new(settings.SECRET_KEY.encode(), text, hashlib.sha256).hexdigest()[:32]
 
 
 def image_refs(layers: list[dict[str, Any]]) -> tuple[ImageRef, ...]:
@@ -139,7 +158,7 @@ def one_off_spec(
         rootfs=rootfs(release),
         argv=(LAUNCHER, "-c", command),
         env=env,
-        hostname=name.replace(".", "-"),
+        hostname=name.replace(".", "-").replace("_", "-"),
         limits=size_limits(size),
     )
     return JobSpec(container=container, timeout=timeout)

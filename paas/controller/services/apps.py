@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import secrets
-from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -15,7 +14,7 @@ from django.db import IntegrityError, transaction
 from paas.controller.models import App, Instance, Stack, User
 from paas.controller.queue import enqueue
 from paas.controller.services import deployments, events, releases
-from paas.controller.services.locking import lock_app
+from paas.controller.services.locking import lock_app, lock_instances
 from paas.errors import Forbidden, InvalidParams
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
@@ -116,8 +115,9 @@ def destroy_app(user: User, app: App) -> None:
         raise Forbidden(f"Only the owner of {app.name} can destroy it.")
     app = lock_app(app.id)
     app_id, name = app.id, app.name
-    hosts: set[UUID] = set(Instance.objects.filter(app=app).values_list("host_id", flat=True))
-    hosts |= set(app.one_offs.values_list("host_id", flat=True))
+    instances = Instance.objects.filter(app=app)
+    deployments.touch_hosts(instances.values_list("host_id", flat=True))
+    lock_instances(instances)
     events.record(user, "app.destroy", app_id, None, name=name)
     for build in app.builds.filter(status__in=["pending", "building"]):
         enqueue("builds.stop_job", str(build.id), str(build.host_id or ""))
@@ -126,7 +126,6 @@ def destroy_app(user: User, app: App) -> None:
     App.objects.filter(id=app_id).update(current_release=None)
     app.delete()
     deployments.bump_routes()
-    deployments.touch_hosts(hosts)
     enqueue("housekeeping.forget_app", str(app_id))
 
 

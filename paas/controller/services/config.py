@@ -23,7 +23,7 @@ RESERVED = frozenset({"PORT", "DYNO", "PS", "HOME", "LD_PRELOAD"})
 def set_config(user: User, app: App, changes: dict[str, str | None]) -> Release | None:
     """Apply `changes` in one release. Raises InvalidParams before anything changes."""
     for name, value in changes.items():
-        _check(name, value)
+        check_variable(name, value)
     with transaction.atomic():
         app = lock_app(app.id)
         before = config_vars(app)
@@ -32,14 +32,15 @@ def set_config(user: User, app: App, changes: dict[str, str | None]) -> Release 
             after.pop(name, None)
         if after == before:
             return None
-        size = sum(len(name.encode()) + len(value.encode()) for name, value in after.items())
+        size = _size(after)
         limit = settings.PAAS.config_max_bytes
-        if size > limit:
+        if size > limit and size > _size(before):
             raise InvalidParams(f"The config vars would be {size} bytes together; the limit is {limit}.")
         return create_release(user, app, Release.Kind.CONFIG, describe(before, after), config=after)
 
 
-def _check(name: str, value: str | None) -> None:
+def check_variable(name: str, value: str | None) -> None:
+    """Raise InvalidParams unless an environment can carry `value` under `name`. None: to be removed."""
     if not NAME.fullmatch(name):
         raise InvalidParams(
             f"{name!r} cannot name a config var: letters, digits and _, not starting with a digit."
@@ -52,6 +53,10 @@ def _check(name: str, value: str | None) -> None:
         raise InvalidParams(f"The value of {name} holds a NUL character, which no environment can carry.")
     if value is not None and not _is_text(value):
         raise InvalidParams(f"The value of {name} is not valid UTF-8.")
+
+
+def _size(values: dict[str, str]) -> int:
+    return sum(len(name.encode()) + len(value.encode()) for name, value in values.items())
 
 
 def _is_text(value: str) -> bool:

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import F, Max
 from django.utils import timezone
 
 from paas.controller.models import App, Deployment, Host, Instance, OneOff, Release, RouteVersion
 from paas.controller.queue import enqueue
 from paas.controller.services import build_output, events
+from paas.controller.services.locking import lock_hosts, lock_instances
 from paas.scheduler.model import Phase
 
 
@@ -41,19 +41,13 @@ def start(app: App, release: Release) -> None:
     enqueue("planning.reconcile_app", str(app.id))
 
 
-def bump_routes() -> int:
-    """Make a new version of the route table and have it pushed after the commit."""
-    row, _ = RouteVersion.objects.select_for_update().get_or_create(id=1)
-    row.version += 1
+def bump_routes(past: int = 0) -> int:
+    """Make a new version of the route table, higher than `past`, and have it pushed after the commit."""
+    row, _ = RouteVersion.objects.select_for_update(no_key=True).get_or_create(id=1)
+    row.version = max(row.version, past) + 1
     row.save(update_fields=["version"])
-    transaction.on_commit(_push_routes)
+    enqueue("routing.push_routers")
     return row.version
-
-
-def _push_routes() -> None:
-    from paas.controller.queue import send
-
-    send("routing.push_routers")
 
 
 def advance(deployment: Deployment, to: Phase, now: datetime) -> None:
@@ -133,18 +127,23 @@ def end(deployment: Deployment, status: str, now: datetime, error_id: str = "", 
 def _retire(deployment: Deployment, now: datetime, reason: str) -> None:
     """Stop what exists only for this release. Instances it shares with the serving release carry that one's id."""
     doomed = Instance.objects.filter(release_id=deployment.release_id, wanted=Instance.Wanted.RUN)
-    hosts = set(doomed.values_list("host_id", flat=True))
-    doomed.update(wanted=Instance.Wanted.STOP, wanted_since=now, reason=reason[:200], updated_at=now)
+    touch_hosts(doomed.values_list("host_id", flat=True))
+    ids = [one.id for one in lock_instances(doomed)]
+    Instance.objects.filter(id__in=ids).update(
+        wanted=Instance.Wanted.STOP, wanted_since=now, reason=reason[:200], updated_at=now
+    )
     OneOff.objects.filter(deployment=deployment, finished_at__isnull=True).update(
         stop_requested=True, updated_at=now
     )
     for command in OneOff.objects.filter(deployment=deployment, stop_requested=True):
         enqueue("one_offs.stop_one_off", str(command.id))
-    touch_hosts(hosts)
 
 
 def touch_hosts(hosts: Iterable[UUID]) -> None:
-    """Count up the generation of hosts whose wanted state has changed, and have it pushed after the commit."""
-    for host_id in hosts:
-        Host.objects.filter(id=host_id).update(generation=F("generation") + 1, updated_at=timezone.now())
-        enqueue("hosts.push_host", str(host_id))
+    """Count up the generation of hosts whose wanted state changes, and have it pushed after the commit.
+
+    Call it before the rows of instances change, so that locks are taken in the order of `locking`.
+    """
+    for host in lock_hosts(hosts):
+        Host.objects.filter(id=host.id).update(generation=F("generation") + 1, updated_at=timezone.now())
+        enqueue("hosts.push_host", str(host.id))

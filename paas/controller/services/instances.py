@@ -14,7 +14,7 @@ from paas.controller.queue import enqueue
 from paas.controller.selectors.dynos import as_uuid
 from paas.controller.selectors.specs import WEB
 from paas.controller.services import deployments, events
-from paas.controller.services.locking import lock_app
+from paas.controller.services.locking import lock_app, lock_instances
 from paas.errors import NotFound
 
 STALE = (
@@ -31,27 +31,27 @@ def restart(user: User, app: App, *, process_type: str | None = None, name: str 
             chosen = chosen.filter(process_type=process_type)
         if name is not None:
             chosen = _named(chosen, name)
-        if not chosen and (process_type or name):
+        found = lock_instances(chosen)
+        if not found and (process_type or name):
             raise NotFound(
                 f"Couldn't find {name or process_type} in {app.name}.", app=app.name, resource="dyno"
             )
-        count = len(chosen)
-        for instance in chosen:
+        for instance in found:
             Instance.objects.filter(id=instance.id).update(
                 template=f"{STALE}{instance.id.hex[:24]}",
                 reason="restart asked for",
                 updated_at=timezone.now(),
             )
-        events.record(user, "dyno.restart", name or process_type or "all", app, count=count)
+        events.record(user, "dyno.restart", name or process_type or "all", app, count=len(found))
         enqueue("planning.reconcile_app", str(app.id))
-    return count
+    return len(found)
 
 
 def stop_instance(user: User, app: App, name: str) -> None:
     """Stop one instance at once; as its process type still wants it, a fresh one takes its place."""
     with transaction.atomic():
         app = lock_app(app.id)
-        chosen = list(_named(Instance.objects.filter(app=app, wanted=Instance.Wanted.RUN), name))
+        chosen = lock_instances(_named(Instance.objects.filter(app=app, wanted=Instance.Wanted.RUN), name))
         if not chosen:
             raise NotFound(f"Couldn't find {name} in {app.name}.", app=app.name, resource="dyno")
         now = timezone.now()
@@ -70,7 +70,7 @@ def stop_instance(user: User, app: App, name: str) -> None:
 
 def _named(instances: QuerySet[Instance], name: str) -> QuerySet[Instance]:
     process_type, _, number = name.rpartition(".")
-    if not number.isdigit() or not process_type:
+    if not (number.isascii() and number.isdigit()) or not process_type:
         identity = as_uuid(name)
         return instances.filter(id=identity) if identity else instances.none()
     return instances.filter(process_type=process_type, number=int(number))

@@ -3,9 +3,8 @@
 In: an app, hosts or instances inside a transaction.  Out: their rows, locked until the transaction ends.
 
 PostgreSQL locks rows; on SQLite a transaction holds the whole database anyway (BEGIN IMMEDIATE). Whoever takes more
-than one lock takes them in this order: app, hosts, instances, the route version, each kind by id. Everything that
-changes instances first locks their host or their app's hosts: a report and a plan that meet wait for each other
-instead of being killed as a deadlock.
+than one lock takes them in this order: app, hosts, instances, one-offs, the route version, each kind by id. So a report
+and a plan that meet wait for each other, instead of one of them being killed to end a deadlock.
 """
 
 from __future__ import annotations

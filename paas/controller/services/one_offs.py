@@ -5,6 +5,7 @@ In: a command.  Out: a row and a job on a host; the host's report says how it en
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import datetime
 from uuid import uuid4
@@ -19,14 +20,17 @@ from paas.controller.selectors.formation import DEFAULT_SIZE, SIZES
 from paas.controller.selectors.planning import HOST_QUIET
 from paas.controller.selectors.specs import one_off_spec
 from paas.controller.services import events
-from paas.controller.services.config import NAME
+from paas.controller.services.config import check_variable
 from paas.controller.services.locking import lock_app
+from paas.controller.texts import stored_exit
 from paas.errors import InvalidParams, Unavailable
-from runtime.model import encode
+from runtime.model import ExitInfo, ExitReason, encode
 
 RUN_TIMEOUT = 24 * 3600.0
 RELEASE_TIMEOUT = 3600.0
 COMMAND_MAX = 32 * 1024
+TYPE = re.compile(r"[A-Za-z0-9_-]{1,32}")
+LOST = ExitInfo(reason=ExitReason.LOST)
 
 
 def run_detached(
@@ -44,9 +48,10 @@ def run_detached(
     chosen = (size or DEFAULT_SIZE).lower()
     if chosen not in SIZES:
         raise InvalidParams(f"There is no size {size}; choose one of: {', '.join(SIZES)}.")
-    bad = [name for name in env or {} if not NAME.fullmatch(name)]
-    if bad:
-        raise InvalidParams(f"{bad[0]!r} cannot name an environment variable.")
+    if not TYPE.fullmatch(process_type):
+        raise InvalidParams(f"{process_type!r} cannot name a process: 1 to 32 letters, digits, _ and -.")
+    for name, value in (env or {}).items():
+        check_variable(name, value)
     with transaction.atomic():
         app = lock_app(app.id)
         release = app.current_release
@@ -109,18 +114,21 @@ def _ready_host() -> Host:
 
 @transaction.atomic
 def stop_one_off(user: User | None, one_off: OneOff) -> OneOff:
-    """Ask its host to end it (TERM, grace, KILL)."""
-    OneOff.objects.filter(id=one_off.id, finished_at__isnull=True).update(
-        stop_requested=True, updated_at=timezone.now()
-    )
+    """Ask its host to end it (TERM, grace, KILL). A no-op for one that is over."""
+    lock_app(one_off.app_id)
+    running = OneOff.objects.filter(id=one_off.id, finished_at__isnull=True)
+    if not running.update(stop_requested=True, updated_at=timezone.now()):
+        one_off.refresh_from_db()
+        return one_off
     events.record(user, "one_off.stop", one_off.id, one_off.app, name=one_off.name)
     enqueue("one_offs.stop_one_off", str(one_off.id))
     one_off.refresh_from_db()
     return one_off
 
 
-def finished(one_off: OneOff, state: str, exit_info: object, now: datetime) -> None:
-    """Note how it ended; a release phase makes the planner look again."""
-    OneOff.objects.filter(id=one_off.id).update(state=state, exit=exit_info, finished_at=now, updated_at=now)
-    if one_off.deployment_id:
+def finished(one_off: OneOff, state: str, exit: ExitInfo | None, now: datetime) -> None:
+    """Note how it ended, once; a release phase makes the planner look again."""
+    running = OneOff.objects.filter(id=one_off.id, finished_at__isnull=True)
+    over = running.update(state=state, exit=stored_exit(exit), finished_at=now, updated_at=now)
+    if over and one_off.deployment_id:
         enqueue("planning.reconcile_app", str(one_off.app_id))

@@ -17,6 +17,7 @@ from paas.controller.encryption import encrypt
 from paas.controller.models import App, Deployment, Host, Instance, Release
 from paas.controller.selectors import planning, specs
 from paas.controller.services import build_output, deployments, one_offs
+from paas.controller.services.locking import lock_app_if_there, lock_hosts, lock_instances
 from paas.scheduler import model
 from paas.scheduler.plan import plan
 from runtime.model import encode
@@ -40,11 +41,14 @@ def reconcile_app(app_id: UUID) -> int:
     """Plan and apply until nothing is left to do now. Returns how many actions were taken.
 
     All rounds are one transaction with one route table at its end: a cut-over and the drains that follow from it
-    reach the routers together, so that a release that is live is the only one that answers.
+    reach the routers together, so that a release that is live is the only one that answers. With the hosts locked no
+    other app takes the memory that this plan has found free.
     """
-    app = App.objects.select_for_update().filter(id=app_id).first()
+    app = lock_app_if_there(app_id)
     if app is None:
         return 0
+    lock_hosts()
+    lock_instances(Instance.objects.filter(app=app))
     effects, taken = _Effects(), 0
     for _ in range(ROUNDS):
         applied = _round(app, effects)
@@ -113,6 +117,7 @@ def _start(app: App, action: model.Start, now: datetime) -> UUID:
         template=action.template,
         host_id=action.host,
         spec=encrypt(encode(spec)),
+        memory_bytes=spec.container.limits.memory_bytes,
         wanted_since=now,
         state_since=now,
         reason=action.reason[:200],

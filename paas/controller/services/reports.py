@@ -5,7 +5,7 @@ In: a report.  Out: rows, hints, and whether the reporter is behind.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,33 +14,50 @@ from django.utils import timezone
 
 from paas.controller.models import Deployment, Host, Instance, OneOff, Router
 from paas.controller.queue import enqueue
-from paas.controller.selectors.routes import SERVING
+from paas.controller.selectors.dynos import as_uuid
+from paas.controller.selectors.planning import HOST_QUIET, live_routers
+from paas.controller.selectors.routes import SERVING, route_version
 from paas.controller.selectors.specs import WEB
 from paas.controller.services import deployments
-from paas.controller.services.one_offs import finished
+from paas.controller.services.locking import lock_hosts, lock_instances
+from paas.controller.services.one_offs import LOST, finished
+from paas.controller.texts import stored_exit
 from paas.router.table import RouterReport
-from runtime.model import HostReport, InstanceState, InstanceStatus, JobState, to_builtins
+from runtime.model import HostReport, InstanceState, InstanceStatus, JobState
 
 TERMINAL = {JobState.SUCCEEDED, JobState.FAILED}
+FORGOTTEN_AFTER = timedelta(seconds=30)  # older than any report that is still on its way
 
 
 @transaction.atomic
 def take_host_report(host: Host, report: HostReport) -> None:
-    """Store what a host says. Whole reports: repeating one changes nothing."""
+    """Store what a host says. Whole reports: repeating one changes nothing, one that was overtaken says nothing."""
     now = timezone.now()
-    Host.objects.filter(id=host.id).update(
-        seen_at=now,
-        reported=report.generation,
-        sequence=report.sequence,
-        memory_bytes=report.capacity.memory_bytes,
-        cpus=report.capacity.cpus,
-    )
-    host = Host.objects.get(id=host.id)
-    known = {str(one.id): one for one in Instance.objects.filter(host=host)}
+    known_host = next(iter(lock_hosts([host.id])), None)
+    if known_host is None or _overtaken(known_host, report, now):
+        return
+    _store_host(known_host, report, now)
+    known = {str(one.id): one for one in lock_instances(Instance.objects.filter(host=known_host))}
+    shown = {key: _shown(one) for key, one in known.items()}
     changed = [known[status.id] for status in report.instances if _store(known.get(status.id), status, now)]
-    changed += _vanished(host, report, known, now)
-    _note(changed)
-    _take_jobs(host, report, now)
+    changed += _vanished(known_host, report, known, now)
+    _note(changed, routes=any(_shown(one) != shown[str(one.id)] for one in changed))
+    _take_jobs(known_host, report, now)
+
+
+def _overtaken(host: Host, report: HostReport, now: datetime) -> bool:
+    """A newer report arrived first. Of a host that was quiet any report counts: its clock may have been set back."""
+    heard = host.seen_at is not None and now - host.seen_at < HOST_QUIET
+    return heard and report.sequence < host.sequence
+
+
+def _store_host(host: Host, report: HostReport, now: datetime) -> None:
+    """A host ahead of its row (the database is an older copy) would ignore every order: number past it."""
+    if report.generation > host.generation:
+        host.generation = report.generation + 1
+    host.seen_at, host.reported, host.sequence = now, report.generation, report.sequence
+    host.memory_bytes, host.cpus = report.capacity.memory_bytes, report.capacity.cpus
+    host.save()
 
 
 def _store(instance: Instance | None, status: InstanceStatus, now: datetime) -> bool:
@@ -54,14 +71,21 @@ def _store(instance: Instance | None, status: InstanceStatus, now: datetime) -> 
         "port": status.port or instance.port,
         "started_at": datetime.fromtimestamp(status.started_at, UTC) if status.started_at else None,
         "restarts": status.restarts,
-        "last_exit": to_builtins(status.last_exit) if status.last_exit else None,
+        "last_exit": stored_exit(status.last_exit),
     }
-    before = {name: getattr(instance, name) for name in values}
-    if before == values:
+    if values == {name: getattr(instance, name) for name in values}:
         return False
     Instance.objects.filter(id=instance.id).update(**values, updated_at=now)
-    instance.refresh_from_db()
+    for name, value in values.items():
+        setattr(instance, name, value)
     return True
+
+
+def _shown(instance: Instance) -> tuple[object, ...]:
+    """Return what the route table says of an instance; nothing of one that neither serves nor has crashed."""
+    if instance.process_type != WEB or instance.state not in {*SERVING, InstanceState.CRASHED.value}:
+        return ()
+    return (instance.state, instance.address, instance.port)
 
 
 def _vanished(host: Host, report: HostReport, known: dict[str, Instance], now: datetime) -> list[Instance]:
@@ -72,28 +96,29 @@ def _vanished(host: Host, report: HostReport, known: dict[str, Instance], now: d
     gone = [one for key, one in known.items() if key not in there and one.wanted == Instance.Wanted.STOP]
     gone = [one for one in gone if one.state != InstanceState.STOPPED]
     for one in gone:
-        Instance.objects.filter(id=one.id).update(
-            state=InstanceState.STOPPED, state_since=now, updated_at=now
-        )
+        one.state = InstanceState.STOPPED.value
+        Instance.objects.filter(id=one.id).update(state=one.state, state_since=now, updated_at=now)
     return gone
 
 
-def _note(changed: list[Instance]) -> None:
+def _note(changed: list[Instance], *, routes: bool) -> None:
     """Make the planner look at the apps that changed, and routers follow what serves."""
     for app_id in {one.app_id for one in changed}:
         enqueue("planning.reconcile_app", str(app_id))
-    if any(
-        one.process_type == WEB and (one.state in SERVING or one.restarts or one.last_exit) for one in changed
-    ):
+    if routes:
         deployments.bump_routes()
 
 
 def _take_jobs(host: Host, report: HostReport, now: datetime) -> None:
-    ids = {status.id: status for status in report.jobs}
-    for one_off in OneOff.objects.filter(host=host, id__in=list(ids), finished_at__isnull=True):
-        status = ids[str(one_off.id)]
-        if status.state in TERMINAL:
-            finished(one_off, status.state, to_builtins(status.exit) if status.exit else None, now)
+    """Follow the one-offs. One that the host was given and no longer knows is lost: it will never be heard of again."""
+    told = {status.id: status for status in report.jobs}
+    for one_off in OneOff.objects.filter(host=host, finished_at__isnull=True).order_by("id").defer("spec"):
+        status = told.get(str(one_off.id))
+        if status is None:
+            if one_off.sent_at and now - one_off.sent_at > FORGOTTEN_AFTER:
+                finished(one_off, JobState.FAILED, LOST, now)
+        elif status.state in TERMINAL:
+            finished(one_off, status.state, status.exit, now)
         elif one_off.state != status.state:
             OneOff.objects.filter(id=one_off.id).update(state=status.state, updated_at=now)
 
@@ -102,12 +127,14 @@ def _take_jobs(host: Host, report: HostReport, now: datetime) -> None:
 def take_router_report(router: Router, report: RouterReport) -> None:
     """Store which table a router serves and which instances have drained on it."""
     now = timezone.now()
-    before = Router.objects.select_for_update().get(id=router.id)
+    before = Router.objects.select_for_update(no_key=True).filter(id=router.id).first()
+    if before is None:
+        return
     Router.objects.filter(id=router.id).update(seen_at=now, applied=report.version, sequence=report.sequence)
     apps: set[UUID] = set()
-    drained = [state.id for state in report.backends if state.drained]
+    drained = [identity for state in report.backends if state.drained and (identity := as_uuid(state.id))]
     waiting = Instance.objects.filter(id__in=drained, wanted=Instance.Wanted.DRAIN, drained=False)
-    for instance in waiting:
+    for instance in lock_instances(waiting):
         if _drained_everywhere(instance, router):
             Instance.objects.filter(id=instance.id).update(drained=True, updated_at=now)
             apps.add(instance.app_id)
@@ -116,12 +143,12 @@ def take_router_report(router: Router, report: RouterReport) -> None:
         apps |= set(active.values_list("app_id", flat=True))
     for app_id in apps:
         enqueue("planning.reconcile_app", str(app_id))
+    if report.version > route_version():  # the database is an older copy: the router would ignore every table
+        deployments.bump_routes(past=report.version)
 
 
 def _drained_everywhere(instance: Instance, reporter: Router) -> bool:
     """With several routers an instance has drained when each live one has said so; they say it again every report."""
-    from paas.controller.selectors.planning import live_routers
-
     others = [one for one in live_routers(timezone.now()) if one.id != reporter.id]
     if not others:
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from uuid import UUID
 
 from celery import shared_task
@@ -10,21 +11,25 @@ from django.utils import timezone
 
 from paas.controller.agents import agent
 from paas.controller.encryption import decrypt
-from paas.controller.models import Build, OneOff, Release
+from paas.controller.models import Build, Host, OneOff, Release
 from paas.controller.services import build_output
 from paas.controller.services.one_offs import finished
+from paas.controller.texts import storable
 from runtime.client import AgentRefused, AgentUnavailable
-from runtime.model import ExitInfo, ExitReason, JobSpec, JobState, Stream, decode, to_builtins
+from runtime.model import ExitInfo, ExitReason, JobSpec, JobState, Stream, decode
 
 logger = logging.getLogger(__name__)
 
-OUTPUT_MAX = 256 * 1024
+NOT_FOUND = 404
+OUTPUT_MAX = 256 * 1024  # characters of a release phase's output that are kept: its end
+OUTPUT_LINES = 10_000
+LINE_MAX = 10_000
 
 
 @shared_task
 def send_one_off(one_off_id: str) -> None:
     """Give the job to its host. Repeatable: the host knows the id."""
-    one_off = OneOff.objects.select_related("host", "release").filter(id=UUID(one_off_id)).first()
+    one_off = OneOff.objects.select_related("host").filter(id=UUID(one_off_id)).first()
     if one_off is None or one_off.finished_at or one_off.stop_requested:
         return
     try:
@@ -34,9 +39,12 @@ def send_one_off(one_off_id: str) -> None:
         return
     except AgentRefused as error:
         refused = ExitInfo(reason=ExitReason.NOT_STARTED, message=str(error))
-        finished(one_off, JobState.FAILED, to_builtins(refused), timezone.now())
+        finished(one_off, JobState.FAILED, refused, timezone.now())
         return
-    OneOff.objects.filter(id=one_off.id).update(sent_at=timezone.now())
+    wanted = OneOff.objects.filter(id=one_off.id, stop_requested=False)
+    if not wanted.update(sent_at=timezone.now()):
+        _cancel(one_off.host, one_off_id)  # stopped, or destroyed with its app, while it was on its way
+        return
     if one_off.deployment_id:
         _relay_output(one_off)
 
@@ -44,12 +52,12 @@ def send_one_off(one_off_id: str) -> None:
 def _relay_output(one_off: OneOff) -> None:
     """Show the release phase to the pusher while it runs, and keep what it said with the release."""
     build = Build.objects.filter(release_id=one_off.release_id).first()
-    kept: list[str] = []
+    kept: deque[str] = deque(maxlen=OUTPUT_LINES)
     try:
         for line in agent(one_off.host).logs(str(one_off.id), cursor=0, follow=True):
             if line.stream is Stream.SYSTEM:
                 continue
-            kept.append(line.text)
+            kept.append(storable(line.text[:LINE_MAX]))
             if build is not None:
                 build_output.write(build.id, f"       {line.text}")
     except (AgentUnavailable, AgentRefused) as error:
@@ -62,7 +70,17 @@ def stop_one_off(one_off_id: str) -> None:
     one_off = OneOff.objects.select_related("host").filter(id=UUID(one_off_id)).first()
     if one_off is None or one_off.finished_at:
         return
+    if not _cancel(one_off.host, one_off_id):
+        cancelled = ExitInfo(reason=ExitReason.CANCELLED)
+        finished(one_off, JobState.FAILED, cancelled, timezone.now())
+
+
+def _cancel(host: Host, job: str) -> bool:
+    """End a job. False: its host does not know it, so there is nothing to wait for."""
     try:
-        agent(one_off.host).cancel_job(str(one_off.id))
-    except (AgentUnavailable, AgentRefused) as error:
-        logger.warning("%s was not stopped, the tick tries again: %s", one_off.name, error)
+        agent(host).cancel_job(job)
+    except AgentRefused as error:
+        return error.status != NOT_FOUND
+    except AgentUnavailable as error:
+        logger.warning("The job %s was not stopped, the tick tries again: %s", job, error)
+    return True

@@ -148,7 +148,9 @@ class Edge:
 def post(path: str, body: bytes, token: str | None = None, *, method: str = "POST", **headers: str) -> Any:
     """Call an internal endpoint as a machine."""
     shown = settings.SECRETS.machine_token if token is None else token
-    sent = {"Authorization": f"Bearer {shown}"} | {key.replace("_", "-"): text for key, text in headers.items()}
+    sent = {"Authorization": f"Bearer {shown}"} | {
+        key.replace("_", "-"): text for key, text in headers.items()
+    }
     # A stream that just ends, as a server gives it: Django's own pretends that reading on is a mistake.
     environ: dict[str, Any] = {"wsgi.input": io.BytesIO(body)}
     return Client().generic(method, path, body, content_type="application/json", headers=sent, **environ)

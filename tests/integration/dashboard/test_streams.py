@@ -19,7 +19,7 @@ from paas.controller.models import App, BuildLog
 from paas.controller.services import build_output, logs
 from tests.e2e.dashboard import seed
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
 SHOP = "/dashboard/apps/shop"
 
