@@ -70,7 +70,7 @@ start() { # SECONDS ARGUMENTS...: script/up in a process group of its own, as a 
   shift
   : >"$LOG"
   set -m
-  script/up "$@" --ready-file "$READY" > >(tee -a "$LOG") 2>&1 </dev/null &
+  script/up "$@" --ready-file "$READY" > >(tee -ai "$LOG") 2>&1 </dev/null &
   up=$!
   set +m
   until [ -s "$READY" ]; do
