@@ -95,7 +95,7 @@ def _process(spec: ContainerSpec, prepared: Prepared) -> dict[str, Any]:
     empty: list[str] = []
     nofile = min(spec.limits.nofile, prepared.nofile_ceiling)
     return {
-        "terminal": False,
+        "terminal": spec.tty,
         "user": {"uid": APP_UID, "gid": APP_UID, "umask": 0o022},
         "args": [INIT, "--", *spec.argv],
         "env": environment(spec, ca_bundle=prepared.ca_bundle),

@@ -18,7 +18,8 @@ import msgspec
 from runtime.container.port import EngineError
 from runtime.model import Struct
 
-_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+PACKET = 8000  # conmon reads at most 8191 bytes of one
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 class Places(Struct):
@@ -35,23 +36,36 @@ class _SyncReport(msgspec.Struct):
     message: str = ""
 
 
-def arguments(container: str, runtime: str, places: Places) -> list[str]:
+class Stdio(Struct):
+    """How a container is connected: a terminal or pipes, open for input or not, its output logged or not."""
+
+    tty: bool = False
+    stdin: bool = False
+    logged: bool = True
+
+
+def arguments(container: str, runtime: str, places: Places, stdio: Stdio = Stdio()) -> list[str]:  # noqa: B008
     """Return conmon's command line; it holds no secret, the environment is in config.json.
 
-    --stdin, although nothing is ever sent: without it stdin is the host's /dev/null, and crun gives the files of
+    --stdin, even when nothing is ever sent: without it stdin is the host's /dev/null, and crun gives the files of
     stdin, stdout and stderr to the app's user, who could then chmod the /dev/null of the whole host.
+    A terminal outlives its clients, hence --leave-stdin-open; with it a pipe could never be closed.
     """
     bundle = places.bundle
+    log = f"k8s-file:{places.log}" if stdio.logged else "none"
     return [
         *("conmon", "--api-version", "1", "-c", container, "-u", container, "-n", container),
         *("-r", runtime, "--runtime-arg", "--root", "--runtime-arg", places.state),
         *("-b", bundle, "-p", f"{bundle}/pidfile", "-P", f"{bundle}/conmon.pid"),
-        *("--exit-dir", places.exits, "-l", f"k8s-file:{places.log}"),
+        *("--exit-dir", places.exits, "-l", log),
         *("--full-attach", "--stdin", "--no-sync-log", "--log-level", "error"),
+        *(("--terminal", "--leave-stdin-open") if stdio.tty else ()),
     ]
 
 
-def create(container: str, runtime: str, places: Places, timeout: float = 60.0) -> tuple[int, int]:
+def create(
+    container: str, runtime: str, places: Places, stdio: Stdio, timeout: float = 60.0
+) -> tuple[int, int]:
     """Start conmon, which runs `crun create`. Returns the pids of the container and of conmon.
 
     Raises EngineError in the runtime's own words when the container could not be made.
@@ -60,7 +74,8 @@ def create(container: str, runtime: str, places: Places, timeout: float = 60.0) 
     read_end, write_end = os.pipe()
     try:
         with words.open("wb") as stderr:
-            process = _spawn(arguments(container, runtime, places), places.bundle, write_end, stderr.fileno())
+            command = arguments(container, runtime, places, stdio)
+            process = _spawn(command, places.bundle, write_end, stderr.fileno())
         os.close(write_end)
         write_end = -1
         line = _read_line(read_end, timeout)
@@ -72,7 +87,8 @@ def create(container: str, runtime: str, places: Places, timeout: float = 60.0) 
         if write_end >= 0:
             os.close(write_end)
     pid = parse_report(line, words.read_text(errors="replace"))
-    close_stdin(Path(places.bundle))
+    if not stdio.stdin:
+        close_stdin(Path(places.bundle))
     return pid, read_pid(Path(places.bundle))
 
 
@@ -86,13 +102,26 @@ def read_pid(bundle: Path) -> int:
 
 def close_stdin(bundle: Path) -> None:
     """Give the container an end of file on stdin: conmon closes it when the first attached client leaves."""
+    connect(bundle).close()
+
+
+def connect(bundle: Path) -> socket.socket:
+    """Attach to the container: packets of at most `PACKET` bytes in, packets that begin with 2 (stdout) or 3 out.
+
+    Shutting down the writing half closes a pipe's stdin for good, and so does closing the connection.
+    Raises OSError when conmon is gone.
+    """
     directory = os.open(bundle, os.O_PATH | os.O_CLOEXEC)
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-            client.settimeout(10)
-            client.connect(f"/proc/self/fd/{directory}/attach")  # a socket's path has at most 107 bytes
+        client.settimeout(10)
+        client.connect(f"/proc/self/fd/{directory}/attach")  # a socket's path has at most 107 bytes
+    except OSError:
+        client.close()
+        raise
     finally:
         os.close(directory)
+    return client
 
 
 def _spawn(command: list[str], directory: str, sync: int, stderr: int) -> subprocess.Popen[bytes]:
@@ -100,7 +129,7 @@ def _spawn(command: list[str], directory: str, sync: int, stderr: int) -> subpro
     return subprocess.Popen(
         command,
         cwd=directory,
-        env=_ENVIRONMENT | {"_OCI_SYNCPIPE": str(sync)},
+        env=ENVIRONMENT | {"_OCI_SYNCPIPE": str(sync)},
         pass_fds=(sync,),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -141,10 +170,19 @@ def _read_line(fd: int, timeout: float) -> bytes:
 
 def reopen_log(bundle: Path) -> None:
     """Ask conmon to open its log file anew; nothing when conmon is gone."""
+    _tell(bundle, b"2 0 0\n")
+
+
+def resize(bundle: Path, rows: int, columns: int) -> None:
+    """Give the container's terminal another size; nothing when conmon is gone."""
+    _tell(bundle, b"1 %d %d\n" % (rows, columns))
+
+
+def _tell(bundle: Path, line: bytes) -> None:
     with contextlib.suppress(OSError):
         fd = os.open(bundle / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            os.write(fd, b"2 0 0\n")
+            os.write(fd, line)
         finally:
             os.close(fd)
 
@@ -156,7 +194,7 @@ def run_runtime(
     try:
         return subprocess.run(
             [runtime, "--root", state, *words],
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

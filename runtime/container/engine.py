@@ -6,6 +6,7 @@ the next engine of the same home takes over.
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import Counter
@@ -18,7 +19,7 @@ from signal import SIGKILL, SIGSTOP
 
 import msgspec
 
-from runtime.container import conmon, exits, files, making, process, stock, storage
+from runtime.container import conmon, execs, exits, files, making, process, stock, storage
 from runtime.container.layout import Layout
 from runtime.container.making import Parts, Request
 from runtime.container.namespace import MountNamespace
@@ -34,7 +35,7 @@ from runtime.container.port import (
     VolumeBind,
 )
 from runtime.container.storage import Record
-from runtime.model import ContainerSpec, ExitInfo, ImageRef
+from runtime.model import ContainerSpec, ExecSpec, ExitInfo, ImageRef
 from runtime.network import rules
 
 _REMOVERS = 4
@@ -85,6 +86,8 @@ class CrunEngine:
         self._records = {record.id: record for record in records}
         self._mounts.call(remove_leftovers, parts, records)
         for record in records:
+            members = parts.cgroups.processes(self._layout.cgroup_of(record.id))
+            execs.end_leftovers(self._layout.bundle(record.id), members)
             self._settle(record.id)
 
     def close(self, *, remove: bool) -> None:
@@ -227,6 +230,27 @@ class CrunEngine:
         if self.wait(container, 0) is None:
             raise EngineError(f"Container {container} still runs; it can be packed when it has ended.")
         return self._mounts.call(self._export, container, directory, target)
+
+    def attach(self, container: str) -> socket.socket:
+        self._existing(container)
+        try:
+            return conmon.connect(self._layout.bundle(container))
+        except OSError as error:
+            raise EngineError(f"Container {container} does not run.") from error
+
+    def resize(self, container: str, rows: int, columns: int) -> None:
+        if self._existing(container).exit is None:
+            conmon.resize(self._layout.bundle(container), rows, columns)
+
+    def execute(self, container: str, spec: ExecSpec) -> execs.RuntimeExecution:
+        record = self._existing(container)
+        if record.started_at is None or self.wait(container, 0) is not None:
+            raise EngineError(f"Container {container} does not run.")
+        layout, runtime = self._layout, self._parts.runtime
+        place = layout.run / "exec"
+        return self._mounts.call(
+            execs.start, runtime, str(layout.state), layout.bundle(container), container, spec, place
+        )
 
     def usage(self, container: str) -> Usage | None:
         record = self._records.get(container)

@@ -188,7 +188,8 @@ def _assemble(parts: Parts, request: Request, slot: Slot | None, undo: contextli
     prepared = _prepare(parts, spec, root, slot, uid_start, tuple(binds), hostname)
     _write_config(layout.bundle(spec.id) / "config.json", spec, prepared)
     layout.log(spec.id).parent.mkdir(mode=0o700, exist_ok=True)
-    pid, conmon_pid = conmon.create(spec.id, parts.runtime, _places(layout, spec.id))
+    stdio = conmon.Stdio(tty=spec.tty, stdin=spec.stdin, logged=spec.logged)
+    pid, conmon_pid = conmon.create(spec.id, parts.runtime, _places(layout, spec.id), stdio)
     record = Record(
         id=spec.id,
         owner=spec.owner,

@@ -7,10 +7,11 @@ All methods are synchronous, thread-safe, idempotent and bounded in time; the ag
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Protocol
 
-from runtime.model import ContainerSpec, ExitInfo, ImageRef, Struct
+from runtime.model import ContainerSpec, ExecSpec, ExitInfo, ImageRef, Struct
 
 
 class EngineError(Exception):
@@ -83,6 +84,36 @@ class Usage(Struct):
     memory_limit_bytes: int
     cpu_seconds: float
     pids: int
+
+
+class Execution(Protocol):
+    """A further process in a container, on this side of its stdio. Not supervised: it ends with its owner.
+
+    `stdin`, `stdout`, `stderr` are descriptors to write and read (-1: none); with `tty` the first two are one
+    terminal. `supervisor` is a process of this host that ends when it has ended.
+    """
+
+    pid: int
+    supervisor: int
+    tty: bool
+    stdin: int
+    stdout: int
+    stderr: int
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Give its terminal another size."""
+
+    def signal(self, number: int) -> None:
+        """Signal it. A no-op when it is gone."""
+
+    def close_stdin(self) -> None:
+        """End its input. A terminal has no such end."""
+
+    def wait(self, timeout: float) -> int | None:
+        """Return its status as a shell shows it, None if it still runs."""
+
+    def end(self) -> None:
+        """HUP, then KILL it and all that it started; close every descriptor. Call once."""
 
 
 class Engine(Protocol):
@@ -172,6 +203,18 @@ class Engine(Protocol):
 
     def image_file(self, ref: ImageRef) -> Path:
         """Where the squashfs of an image on this host is, for uploading. Raises EngineError when it is not here."""
+
+    def attach(self, container: str) -> socket.socket:
+        """Connect to its stdio, as `runtime.container.conmon.connect` describes. One connection, shared by clients.
+
+        Raises EngineError when it does not run.
+        """
+
+    def resize(self, container: str, rows: int, columns: int) -> None:
+        """Give its terminal another size. A no-op without one."""
+
+    def execute(self, container: str, spec: ExecSpec) -> Execution:
+        """Run a further process in it. Raises EngineError in the runtime's words when it cannot be run."""
 
     def usage(self, container: str) -> Usage | None:
         """Return its counters, or None when it is gone."""

@@ -111,6 +111,19 @@ def wait_catching(pid: int, number: int, timeout: float) -> None:
         time.sleep(0.001)
 
 
+def descendants(pid: int) -> tuple[int, ...]:
+    """Return the children of a process, and theirs, as they are now."""
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{waiting.pop()}/task").iterdir():
+                children = [int(word) for word in (task / "children").read_text().split()]
+                found += children
+                waiting += children
+    return tuple(found)
+
+
 def end(pid: int, started: int, timeout: float) -> None:
     """Kill the process, wait until it is gone, and collect it if it is ours."""
     if send(pid, started, signal.SIGKILL):

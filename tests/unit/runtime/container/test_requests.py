@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.container.conmon import Places, arguments, parse_report
+from runtime.container.conmon import Places, Stdio, arguments, parse_report
 from runtime.container.files import locate
 from runtime.container.making import Request, check_request, clean_hostname
 from runtime.container.port import Bind, EngineError, VolumeBind
@@ -87,3 +87,11 @@ def test_conmon_is_told_no_secret_and_the_log_is_plain() -> None:
     assert words[words.index("-l") + 1] == "k8s-file:/h/logs/a.log"
     assert "--stdin" in words
     assert "--leave-stdin-open" not in words
+
+
+def test_a_terminal_stays_open_for_the_next_client_and_output_may_be_for_clients_alone() -> None:
+    places = Places(bundle="/h/c/a", state="/h/oci", exits="/h/exits", log="/h/logs/a.log")
+    words = arguments("a", "/usr/bin/crun", places, Stdio(tty=True, stdin=True, logged=False))
+    assert {"--terminal", "--leave-stdin-open"} <= set(words)
+    assert words[words.index("-l") + 1] == "none"
+    assert "--leave-stdin-open" not in arguments("a", "/usr/bin/crun", places, Stdio(stdin=True))
