@@ -67,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("id")
     logs.add_argument("-f", "--follow", action="store_true", help="wait for more until it has ended")
     add("doctor", _doctor, "check that the agent answers and what this host has")
+    add("prune", _prune, "clear away what nobody needs: images, build caches, files")
+    events = add("events", _events, "print what happened on this host")
+    events.add_argument("-f", "--follow", action="store_true", help="wait for more")
+    events.add_argument("--since", type=int, default=0, metavar="N", help="only events after number N")
     add("stop", _stop, "stop every container, remove everything from the host, end the agent")
     run = add("run", _run, "run a command once in a container on the host's own /usr")
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command")
@@ -164,6 +168,29 @@ def _doctor(settings: Settings, _: argparse.Namespace) -> int:
 def _on_path(name: str) -> bool:
     folders = [*os.environ.get("PATH", "").split(":"), "/usr/sbin", "/sbin"]
     return (Path(name).is_absolute() and Path(name).exists()) or any(Path(f, name).exists() for f in folders)
+
+
+def _prune(settings: Settings, _: argparse.Namespace) -> int:
+    with _client(settings) as client:
+        pruned = client.prune()
+    for item in pruned.items:
+        print(f"removed {item}")
+    print(f"{len(pruned.items)} removed, {pruned.bytes / 1024**2:.1f} MiB.")
+    return 0
+
+
+def _events(settings: Settings, arguments: argparse.Namespace) -> int:
+    since = arguments.since
+    with _client(settings) as client:
+        while True:
+            page = client.events(since, wait=30 if arguments.follow else 0)
+            for event in page.events:
+                at = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(event.at))
+                words = (str(event.number), at, event.kind, event.container, event.name, event.message)
+                print("  ".join(word for word in words if word), flush=True)
+                since = event.number
+            if not page.events and not arguments.follow:
+                return 0
 
 
 def _stop(settings: Settings, _: argparse.Namespace) -> int:

@@ -16,10 +16,12 @@ import urllib3
 
 from runtime.model import (
     ErrorBody,
+    EventPage,
     HostReport,
     JobSpec,
     JobStatus,
     LogLine,
+    Pruned,
     Struct,
     WantedState,
     decode,
@@ -108,6 +110,16 @@ class AgentClient:
 
     def usage(self, id: str) -> UsageReport:
         return decode(self._ask("GET", f"/v1/containers/{id}/usage"), UsageReport)
+
+    def events(self, since: int = 0, wait: float = 0) -> EventPage:
+        """What happened after event number `since`, after at most `wait` seconds or at the first one."""
+        wait = min(wait, MAX_WAIT)
+        path = f"/v1/events?since={since}&wait={wait:.3f}"
+        return decode(self._ask("GET", path, timeout=self._timeout + wait), EventPage)
+
+    def prune(self) -> Pruned:
+        """Clear the host of what nobody needs now, instead of within ten minutes. Returns what went."""
+        return decode(self._ask("POST", "/v1/prune", timeout=self._timeout + MAX_WAIT), Pruned)
 
     def stop(self, *, remove: bool = True) -> HostReport:
         """End the agent; with `remove` also every container of the host. Returns the last report."""

@@ -17,8 +17,10 @@ import msgspec
 from aiohttp import web
 
 from runtime.agent.calls import EngineCalls
+from runtime.agent.events import Events
 from runtime.agent.host import Host, OlderGeneration
-from runtime.agent.metrics import ContainerUsage, render
+from runtime.agent.janitor import Janitor
+from runtime.agent.metrics import ContainerUsage, render, render_host
 from runtime.container.port import EngineError
 from runtime.logs.hub import LogHub
 from runtime.model import ErrorBody, JobSpec, JobStatus, Struct, WantedState, decode, encode
@@ -41,9 +43,18 @@ class Api:
     """The handlers. `on_stop` ends the process."""
 
     def __init__(
-        self, host: Host, calls: EngineCalls, logs: LogHub, token: str, on_stop: Callable[[bool], None]
+        self,
+        host: Host,
+        calls: EngineCalls,
+        logs: LogHub,
+        events: Events,
+        janitor: Janitor,
+        token: str,
+        on_stop: Callable[[bool], None],
     ) -> None:
         self._host = host
+        self._events = events
+        self._janitor = janitor
         self._calls = calls
         self._logs = logs
         self._token = token.encode()
@@ -61,6 +72,8 @@ class Api:
                 web.delete("/v1/jobs/{id}", self._delete_job),
                 web.get("/v1/containers/{id}/logs", self._get_logs),
                 web.get("/v1/containers/{id}/usage", self._get_usage),
+                web.get("/v1/events", self._get_events),
+                web.post("/v1/prune", self._prune),
                 web.post("/v1/stop", self._stop),
                 web.get("/metrics", self._metrics),
             ]
@@ -153,6 +166,14 @@ class Api:
             raise _error(404, "not_found", f"Container {id_} does not run on this host.")
         return _json(usage)
 
+    async def _get_events(self, request: web.Request) -> web.Response:
+        since = int(_number(request, "since"))
+        await self._events.wait(since, min(_number(request, "wait"), MAX_WAIT))
+        return _json(self._events.after(since))
+
+    async def _prune(self, request: web.Request) -> web.Response:
+        return _json(await self._janitor.prune())
+
     async def _stop(self, request: web.Request) -> web.Response:
         stop = await _body(request, StopRequest)
         if stop.remove:
@@ -168,7 +189,7 @@ class Api:
                 usages.append(ContainerUsage(found.id, found.owner, found.name, usage))
         instances = (instance.status.state for instance in self._host.instances.values())
         jobs = (job.status.state for job in self._host.jobs.values())
-        text = render(instances, jobs, usages)
+        text = render(instances, jobs, usages) + render_host(self._janitor.numbers, self._events.last)
         return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 

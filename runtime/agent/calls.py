@@ -16,7 +16,16 @@ from signal import SIGKILL, SIGTERM
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
-from runtime.container.port import Bind, Created, Engine, Observed, Usage, VolumeBind
+from runtime.container.port import (
+    Bind,
+    Created,
+    Engine,
+    Observed,
+    StoredImage,
+    StoredVolume,
+    Usage,
+    VolumeBind,
+)
 from runtime.model import ContainerSpec, ExitInfo, ExitReason, ImageRef
 
 P = ParamSpec("P")
@@ -72,6 +81,24 @@ class EngineCalls:
 
     async def add_image(self, ref: ImageRef, file: Path) -> None:
         await self._run(self.engine.add_image, ref, file)
+
+    async def stored_images(self) -> tuple[StoredImage, ...]:
+        return await self._run(self.engine.stored_images)
+
+    async def remove_image(self, ref: ImageRef) -> None:
+        await self._run(self.engine.remove_image, ref)
+
+    async def stored_volumes(self) -> tuple[StoredVolume, ...]:
+        return await self._run(self.engine.stored_volumes)
+
+    async def remove_volume(self, owner: str, name: str) -> bool:
+        return await self._run(self.engine.remove_volume, owner, name)
+
+    async def owners(self) -> tuple[str, ...]:
+        return await self._run(self.engine.owners)
+
+    async def forget_owner(self, owner: str) -> bool:
+        return await self._run(self.engine.forget_owner, owner)
 
     async def list(self) -> tuple[Observed, ...]:
         return await self._run(self.engine.list)

@@ -21,9 +21,12 @@ from aiohttp import web
 from runtime.agent.api import Api
 from runtime.agent.calls import EngineCalls
 from runtime.agent.controller import Controller
+from runtime.agent.events import Events
+from runtime.agent.garbage import Keep
 from runtime.agent.host import Host
 from runtime.agent.images import Images
 from runtime.agent.instance import Context
+from runtime.agent.janitor import Janitor
 from runtime.agent.reporter import Reporter
 from runtime.agent.shipper import Shipper
 from runtime.agent.store import Store, write_atomic
@@ -76,7 +79,11 @@ async def _serve(settings: Settings, engine: Engine, store: Store) -> bool:
     logs = LogHub(engine.log_path, calls.reopen_log)
     images = Images(calls, controller, store.temporary)
     shipper = Shipper(logs, controller.send_logs, settings.state / "cursors.json")
-    host = Host(settings.host_id, Context(calls, images, logs, reporter.changed), controller, store, shipper)
+    events = Events(store.root / "events.jsonl")
+    context = Context(calls, images, logs, reporter.changed, events, lambda: _save(host))
+    host = Host(settings.host_id, context, controller, store, shipper)
+    janitor = Janitor(host, calls, images, store, events, _keep(settings), settings.home)
+    images.on_disk_full = janitor.wake
     stopped: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def stop(remove: bool) -> None:
@@ -86,9 +93,11 @@ async def _serve(settings: Settings, engine: Engine, store: Store) -> bool:
     _on_signals(lambda: stop(False))
     await host.recover()
     runner = web.AppRunner(
-        Api(host, calls, logs, settings.token, stop).application(), access_log=None, shutdown_timeout=0.2
+        Api(host, calls, logs, events, janitor, settings.token, stop).application(),
+        access_log=None,
+        shutdown_timeout=0.2,
     )
-    loops: list[Coroutine[Any, Any, None]] = [reporter.run(host), reporter.keep_saving(host)]
+    loops: list[Coroutine[Any, Any, None]] = [reporter.run(host), reporter.keep_saving(host), janitor.run()]
     if controller.exists:
         loops.append(shipper.run())
     tasks = [asyncio.create_task(loop) for loop in loops]
@@ -98,6 +107,24 @@ async def _serve(settings: Settings, engine: Engine, store: Store) -> bool:
         return await stopped
     finally:
         await _close(runner, tasks, host, logs, controller)
+
+
+def _save(host: Host) -> None:
+    """A full disk must not keep anything from being stopped or cleared away."""
+    try:
+        host.save()
+    except OSError as error:
+        log.error("the state of this host cannot be stored: %s", error)
+
+
+def _keep(settings: Settings) -> Keep:
+    return Keep(
+        image_bytes=settings.images_max_bytes,
+        image_seconds=settings.images_keep_hours * 3600,
+        cache_bytes=settings.caches_max_bytes,
+        cache_seconds=settings.caches_keep_days * 86400,
+        disk_free_min=settings.disk_free_min,
+    )
 
 
 async def _listen(runner: web.AppRunner, settings: Settings, store: Store) -> None:

@@ -81,9 +81,10 @@ class Events:
 
     async def wait(self, number: int, seconds: float) -> None:
         """Return when there is an event after `number`, or after that time."""
-        if self._last <= number:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._last <= number:
+                    await self._news.wait()
 
     def _write(self, line: bytes) -> None:
         try:

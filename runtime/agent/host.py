@@ -82,13 +82,16 @@ class Host:
             await asyncio.wait(looking, timeout=LOOK_SECONDS)
 
     def _recall(self, record: InstanceRecord, spec: InstanceSpec | None) -> None:
-        """Wanted: go on from its last state. Not wanted: end it, or keep saying that it is gone."""
+        """Wanted: go on from its last state. Not wanted: go on ending it, or keep saying that it is gone."""
         state = record.status.state
         if spec and state not in ENDING:
             self._supervise(Instance(spec, self._context, record))
-        elif spec is None and state is InstanceState.STOPPED:
+        elif spec is None and state in ENDING:
             instance = self._specless(record.status.id, record.owner, record.name, record)
-            self._context.logs.end(instance.spec.container.id)
+            if state is InstanceState.STOPPED:
+                self._context.logs.end(instance.spec.container.id)
+            else:
+                self._stop(instance)
 
     async def apply_wanted(self, wanted: WantedState) -> None:
         """Store it, then act on it. Raises `OlderGeneration`; the same generation again changes nothing."""

@@ -6,8 +6,9 @@ In: image references.  Out: the same images in the engine's store; one download 
 from __future__ import annotations
 
 import asyncio
+import errno
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 from runtime.agent.backoff import retry_delay
@@ -26,11 +27,16 @@ class Images:
         self._controller = controller
         self._temporary = temporary
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._removing: dict[str, asyncio.Task[None]] = {}
+        self.on_disk_full: Callable[[], None] = lambda: None
 
     async def ensure(self, refs: tuple[ImageRef, ...]) -> None:
         """Return when all of `refs` are on this host. Raises what the first failed download raised."""
         if not refs:
             return
+        for ref in refs:
+            if ref.digest in self._removing:
+                await asyncio.wait({self._removing[ref.digest]})
         missing = await self._calls.missing_images(refs)
         await asyncio.gather(*(self._shared(ref) for ref in missing))
 
@@ -52,6 +58,15 @@ class Images:
         deadline = asyncio.get_running_loop().time() + seconds
         await retried(lambda: self.ensure(refs), deadline)
 
+    async def remove(self, ref: ImageRef, pinned: Callable[[], Collection[str]]) -> bool:
+        """Delete an image unless it is pinned at this moment. Whoever asks for it meanwhile waits, then fetches it."""
+        if ref.digest in pinned() or ref.digest in self._running or ref.digest in self._removing:
+            return False
+        task = self._removing[ref.digest] = asyncio.create_task(self._calls.remove_image(ref))
+        task.add_done_callback(lambda _: self._removing.pop(ref.digest))
+        await asyncio.shield(task)
+        return True
+
     async def _shared(self, ref: ImageRef) -> None:
         task = self._running.get(ref.digest)
         if task is None:
@@ -69,6 +84,10 @@ class Images:
         try:
             await self._controller.fetch_image(ref, file)
             await self._calls.add_image(ref, file)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                self.on_disk_full()
+            raise
         finally:
             file.unlink(missing_ok=True)
 

@@ -17,26 +17,39 @@ import msgspec
 from runtime.agent import phrases
 from runtime.agent.backoff import count_failure, restart_delay
 from runtime.agent.calls import EngineCalls
+from runtime.agent.events import Events
 from runtime.agent.health import kind_of, probe
 from runtime.agent.images import Images
 from runtime.agent.lifecycle import RUNNING, Event, step
 from runtime.agent.store import InstanceRecord
 from runtime.container.port import Observed
 from runtime.logs.hub import LogHub
-from runtime.model import ExitInfo, ExitReason, HealthKind, InstanceSpec, InstanceState, InstanceStatus
+from runtime.model import (
+    EventKind,
+    ExitInfo,
+    ExitReason,
+    HealthKind,
+    InstanceSpec,
+    InstanceState,
+    InstanceStatus,
+)
 
 log = logging.getLogger(__name__)
 BOOT_POLL_SECONDS = 0.1
+TOLD = {InstanceState.UP: EventKind.UP, InstanceState.UNHEALTHY: EventKind.UNHEALTHY}
 
 
 @dataclass(frozen=True)
 class Context:
-    """What every supervisor works with. `changed` is called after each change of a status."""
+    """What every supervisor works with. `changed` is called after each change of a status; `save` stores all of them
+    at once: before a container is deleted, so that how it ended is never forgotten."""
 
     calls: EngineCalls
     images: Images
     logs: LogHub
     changed: Callable[[], None]
+    events: Events
+    save: Callable[[], None]
 
 
 class Instance:
@@ -96,6 +109,7 @@ class Instance:
         self.stopped_at_generation = generation
         self._context.logs.end(self._id)
         self._apply(Event.GONE, address="", started_at=None)
+        self._tell(EventKind.REMOVED)
 
     async def _remove(self, grace: float) -> None:
         attempt = 0
@@ -105,6 +119,8 @@ class Instance:
                 if exit:
                     self._say(phrases.exited(exit), end=True)
                     self._apply(None, last_exit=exit)
+                    self._tell_exit(exit)
+                    self._context.save()
                 await self._context.calls.delete(self._id)
             except Exception as error:
                 attempt += 1
@@ -116,6 +132,7 @@ class Instance:
     def _overtime(self, grace: float) -> None:
         self._say(phrases.exit_timeout(grace))
         self._say(phrases.killing())
+        self._tell(EventKind.KILLED, f"it did not end within {grace:g} seconds of SIGTERM")
 
     async def _supervise(self) -> None:
         adopted = await self._found()
@@ -148,7 +165,11 @@ class Instance:
     async def _note_end(self, found: Observed | None) -> None:
         """What ended while no agent was looking."""
         if found and not found.running:
-            await self._crash(found.exit or ExitInfo(reason=ExitReason.LOST, at=time.time()))
+            exit = found.exit or ExitInfo(reason=ExitReason.LOST, at=time.time())
+            if self._is_noted(exit):  # the earlier agent died between noting it and clearing up
+                await self._clear()
+            else:
+                await self._crash(exit)
         elif found is None and self.status.state in RUNNING:
             self._end_run(ExitInfo(reason=ExitReason.LOST, at=time.time(), message="the container was gone"))
 
@@ -174,10 +195,12 @@ class Instance:
         container = self.spec.container
         await self._context.images.ensure_patiently(container.rootfs.layers, self._fetch_failed)
         created = await self._context.calls.create(container)
+        self._tell(EventKind.CREATED)
         self._context.logs.open(container)
         self._say(phrases.starting(container))
         await self._context.calls.start(self._id)
         self._up_at = None
+        self._tell(EventKind.STARTED)
         self._apply(Event.STARTED, address=created.address, started_at=time.time(), restart_at=None)
         return created.pid, created.address
 
@@ -202,6 +225,7 @@ class Instance:
     async def _fail_boot(self, ended: asyncio.Task[ExitInfo]) -> ExitInfo:
         self._say(phrases.boot_timeout(self.spec.container, self.spec.health.start_timeout))
         self._say("Stopping process with SIGKILL")
+        self._tell(EventKind.KILLED, f"it was not healthy within {self.spec.health.start_timeout:g} seconds")
         await self._context.calls.kill(self._id, SIGKILL)
         exit = await ended
         return ExitInfo(reason=ExitReason.BOOT_TIMEOUT, code=exit.code, signal=exit.signal, at=exit.at)
@@ -248,6 +272,14 @@ class Instance:
     async def _crash(self, exit: ExitInfo) -> None:
         """Note how the run ended and clear its remains away."""
         self._end_run(exit)
+        self._context.save()
+        await self._clear()
+
+    def _is_noted(self, exit: ExitInfo) -> bool:
+        last = self.status.last_exit
+        return self.status.state is InstanceState.CRASHED and last is not None and last.at == exit.at
+
+    async def _clear(self) -> None:
         try:
             await self._context.calls.delete(self._id)
         except Exception as error:  # create() cleans up or says why it cannot
@@ -258,6 +290,7 @@ class Instance:
         if exit.reason is ExitReason.OOM:
             self._say(phrases.out_of_memory(self.spec.container))
         self._say(phrases.exited(exit), end=True)
+        self._tell_exit(exit)
         up_seconds = exit.at - self._up_at if self._up_at else 0.0
         self._failures = count_failure(self._failures, up_seconds)
         self._up_at, self._failure_shown = None, ""
@@ -271,6 +304,16 @@ class Instance:
     def _say(self, text: str, *, end: bool = False) -> None:
         self._context.logs.system(self._id, text, end=end)
 
+    def _tell_exit(self, exit: ExitInfo) -> None:
+        kind = EventKind.OOM if exit.reason is ExitReason.OOM else EventKind.EXITED
+        self._tell(kind, phrases.exited(exit), exit)
+
+    def _tell(self, kind: EventKind, message: str = "", exit: ExitInfo | None = None) -> None:
+        one = self.spec.container
+        self._context.events.add(
+            kind, container=one.id, owner=one.owner, name=one.name, message=message, exit=exit
+        )
+
     def _apply(self, event: Event | None, **changes: object) -> None:
         """Step the state and replace fields of the status; tell when something differs."""
         old = self.status
@@ -278,5 +321,7 @@ class Instance:
         since = old.since if state is old.state else time.time()
         self.status = msgspec.structs.replace(old, **changes, state=state, since=since)
         self._say(phrases.state_changed(old.state, state))
+        if state is not old.state and state in TOLD:
+            self._tell(TOLD[state])
         if self.status != old:
             self._context.changed()

@@ -25,7 +25,7 @@ from runtime.agent.images import retried
 from runtime.agent.instance import Context
 from runtime.agent.store import JobRecord, Store
 from runtime.container.port import Bind, EngineError, Observed, VolumeBind
-from runtime.model import ExitInfo, ExitReason, JobSpec, JobState, JobStatus
+from runtime.model import EventKind, ExitInfo, ExitReason, JobSpec, JobState, JobStatus
 
 log = logging.getLogger(__name__)
 SCRATCH_BYTES = 4 * 1024**3
@@ -83,12 +83,20 @@ class Job:
         except Exception as error:
             log.warning("job %s failed: %s", self._id, error)
             status = self._failed(ExitReason.NOT_STARTED, str(error))
-        await self._clean()
+        await self._end(status)
+
+    async def _end(self, status: JobStatus) -> None:
+        """Stored first, then cleared away, then told: an agent that dies in between still knows how it ended."""
+        self._save(final=status)
+        if await self._clean():
+            self._tell(EventKind.REMOVED)
         self._context.logs.end(self._id)
         self._update(status)
         self.ended.set()
 
     async def _work(self) -> JobStatus:
+        if self.record.final is not None:
+            return self.record.final
         found = await self._context.calls.find(self._id)
         if found is None and self.status.state is not JobState.PENDING:
             return self._failed(ExitReason.LOST, "the host was restarted while the job ran; start it again")
@@ -134,9 +142,11 @@ class Job:
                 scratch_bytes=SCRATCH_BYTES if self.spec.output else 0,
                 volumes=(cache,) if self.spec.cache else (),
             )
+            self._tell(EventKind.CREATED)
             self._context.logs.open(self.spec.container)
             self._say(phrases.starting(self.spec.container))
             await self._context.calls.start(self._id)
+            self._tell(EventKind.STARTED)
         self._save(started_at=time.time())
         self._update(self._with(state=JobState.RUNNING))
         return created.pid
@@ -159,17 +169,17 @@ class Job:
 
     async def _stop(self, reason: ExitReason, message: str) -> JobStatus:
         self._say(phrases.stopping())
-        exit = await self._context.calls.terminate(
-            self._id, self._grace, lambda: self._say(phrases.killing())
-        )
+        exit = await self._context.calls.terminate(self._id, self._grace, self._overtime)
         if exit:
             self._say(phrases.exited(exit), end=True)
+            self._tell_exit(exit)
         return self._failed(reason, message, exit)
 
     async def _finish(self, exit: ExitInfo) -> JobStatus:
         if exit.reason is ExitReason.OOM:
             self._say(phrases.out_of_memory(self.spec.container))
         self._say(phrases.exited(exit), end=True)
+        self._tell_exit(exit)
         result = await self._result()
         if exit.code != 0 or exit.reason is not ExitReason.EXITED:
             message = exit.message or phrases.exited(exit)
@@ -208,12 +218,16 @@ class Job:
         finally:
             file.unlink(missing_ok=True)
 
-    async def _clean(self) -> None:
+    async def _clean(self) -> bool:
+        """Remove its container and input files; False when the container could not be removed."""
+        removed = True
         try:
             await self._context.calls.delete(self._id)
         except Exception as error:
+            removed = False
             log.error("the container of job %s cannot be removed: %s", self._id, error)
         await asyncio.to_thread(shutil.rmtree, self._store.inputs / self._id, ignore_errors=True)
+        return removed
 
     def remove_files(self) -> None:
         """Forget the job on disk."""
@@ -253,6 +267,20 @@ class Job:
             spent = round(time.monotonic() - began, 4)
             timings = {**self.status.timings, name: spent}
             self.record = msgspec.structs.replace(self.record, status=self._with(timings=timings))
+
+    def _overtime(self) -> None:
+        self._say(phrases.killing())
+        self._tell(EventKind.KILLED, f"it did not end within {self._grace:g} seconds of SIGTERM")
+
+    def _tell_exit(self, exit: ExitInfo) -> None:
+        kind = EventKind.OOM if exit.reason is ExitReason.OOM else EventKind.EXITED
+        self._tell(kind, phrases.exited(exit), exit)
+
+    def _tell(self, kind: EventKind, message: str = "", exit: ExitInfo | None = None) -> None:
+        one = self.spec.container
+        self._context.events.add(
+            kind, container=one.id, owner=one.owner, name=one.name, message=message, exit=exit
+        )
 
     def _say(self, text: str, *, end: bool = False) -> None:
         self._context.logs.system(self._id, text, end=end)

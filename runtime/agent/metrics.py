@@ -9,8 +9,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from runtime.agent.janitor import Numbers
 from runtime.container.port import Usage
 from runtime.model import InstanceState, JobState
+
+KINDS = ("image", "cache", "owner", "file", "leftover")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,36 @@ def render(
         *_family("paas_container_pids", "gauge", "Processes and threads of a container."),
         *(_sample("paas_container_pids", one, one.usage.pids) for one in containers),
     ]
+    return "\n".join(lines) + "\n"
+
+
+def render_host(numbers: Numbers, last_event: int) -> str:
+    """What the host keeps, and what was cleared away since the agent started."""
+    gauges = (
+        ("paas_images", "Images kept on this host.", numbers.images),
+        ("paas_images_bytes", "Size of the images kept on this host.", numbers.image_bytes),
+        ("paas_caches", "Build caches kept on this host.", numbers.caches),
+        ("paas_caches_bytes", "Disk space taken by build caches.", numbers.cache_bytes),
+        ("paas_disk_free_bytes", "Free space on the disk of the agent.", numbers.disk_free_bytes),
+        ("paas_disk_bytes", "Size of the disk of the agent.", numbers.disk_bytes),
+        ("paas_last_clearing_timestamp_seconds", "When the host was last cleared.", numbers.round_at),
+    )
+    counters = (
+        ("paas_removed_bytes_total", "Size of what was cleared away.", numbers.removed_bytes),
+        ("paas_events_total", "Number of the newest event of this host.", last_event),
+    )
+    lines = [
+        line
+        for name, text, value in gauges
+        for line in (*_family(name, "gauge", text), f"{name} {value:.14g}")
+    ]
+    lines += [
+        line
+        for name, text, value in counters
+        for line in (*_family(name, "counter", text), f"{name} {value}")
+    ]
+    lines += _family("paas_removed_total", "counter", "Things cleared away, by kind.")
+    lines += [f'paas_removed_total{{kind="{kind}"}} {numbers.removed[kind]}' for kind in KINDS]
     return "\n".join(lines) + "\n"
 
 

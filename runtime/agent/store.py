@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
+from runtime.agent.garbage import Uses
 from runtime.model import InstanceStatus, JobSpec, JobStatus, Struct, WantedState, decode, encode
 
 T = TypeVar("T", bound=Struct)
@@ -31,12 +32,13 @@ class InstanceRecords(Struct):
 
 
 class JobRecord(Struct):
-    """A job with how far it got. `cancelled`: its end was asked for."""
+    """A job with how far it got. `cancelled`: its end was asked for. `final`: how it ended, its remains still there."""
 
     spec: JobSpec
     status: JobStatus
     started_at: float | None = None
     cancelled: bool = False
+    final: JobStatus | None = None
 
 
 class Store:
@@ -53,7 +55,7 @@ class Store:
         for folder in (self.root, self.inputs, self.temporary, self._jobs):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
-        for leftover in self.temporary.iterdir():
+        for leftover in (*self.temporary.iterdir(), *self.root.glob(".*.new"), *self._jobs.glob(".*.new")):
             leftover.unlink()
 
     def load_wanted(self) -> WantedState:
@@ -69,6 +71,12 @@ class Store:
     def save_instances(self, records: tuple[InstanceRecord, ...]) -> None:
         # Not synced: a power cut also ends the containers these records are about.
         write_atomic(self.root / "instances.json", encode(InstanceRecords(instances=records)), sync=False)
+
+    def load_uses(self) -> Uses:
+        return _load(self.root / "uses.json", Uses) or Uses()
+
+    def save_uses(self, uses: Uses) -> None:
+        write_atomic(self.root / "uses.json", encode(uses), sync=False)
 
     def load_jobs(self) -> tuple[JobRecord, ...]:
         records = (_load(path, JobRecord) for path in sorted(self._jobs.glob("*.json")))
