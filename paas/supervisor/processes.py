@@ -22,7 +22,17 @@ GIT_GRACE = 120  # seconds for pushes in flight when git is restarted by systemd
 # Only the first set-up needs them; they must not stay in the environment of long-lived processes.
 SETUP_ONLY = {"PAAS_ADMIN_PASSWORD"}
 # Settings of the agent and the router that the caller of `up` may give.
-PASSED_ON = {"PAAS_AGENT_RUNTIME", "PAAS_AGENT_BLOCKED", "PAAS_HAPROXY", "PAAS_ROUTER_THREADS"}
+PASSED_ON = {
+    "PAAS_AGENT_RUNTIME",
+    "PAAS_AGENT_BLOCKED",
+    "PAAS_AGENT_IMAGES_MAX_BYTES",
+    "PAAS_AGENT_IMAGES_KEEP_HOURS",
+    "PAAS_AGENT_CACHES_MAX_BYTES",
+    "PAAS_AGENT_CACHES_KEEP_DAYS",
+    "PAAS_AGENT_DISK_FREE_MIN",
+    "PAAS_HAPROXY",
+    "PAAS_ROUTER_THREADS",
+}
 
 
 @dataclass(frozen=True)
