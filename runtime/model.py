@@ -137,9 +137,14 @@ class JobInput(Struct):
 
 
 class JobOutput(Struct):
-    """What to keep of a job that ended with 0: `directory` becomes a slug (squashfs), uploaded by digest."""
+    """What to keep of a job that ended with 0: `directory` becomes a slug (squashfs), uploaded by digest.
+
+    `keep_times`: files keep their times, which the job has set so that equal input gives equal bytes (web servers
+    make ETags of them); else every time becomes 0.
+    """
 
     directory: str = "/app"
+    keep_times: bool = False
 
 
 class JobSpec(Struct):

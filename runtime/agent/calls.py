@@ -70,8 +70,9 @@ class EngineCalls:
     async def read_file(self, container: str, path: str, limit: int) -> bytes:
         return await self._one(container, self.engine.read_file, container, path, limit)
 
-    async def export(self, container: str, directory: str, target: Path) -> ImageRef:
-        return await self._one(container, self.engine.export, container, directory, target)
+    async def export(self, container: str, directory: str, target: Path, keep_times: bool) -> ImageRef:
+        export = self.engine.export
+        return await self._one(container, export, container, directory, target, keep_times=keep_times)
 
     async def usage(self, container: str) -> Usage | None:
         return await self._run(self.engine.usage, container)

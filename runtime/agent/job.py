@@ -25,7 +25,7 @@ from runtime.agent.images import retried
 from runtime.agent.instance import Context
 from runtime.agent.store import JobRecord, Store
 from runtime.container.port import Bind, EngineError, Observed, VolumeBind
-from runtime.model import EventKind, ExitInfo, ExitReason, JobSpec, JobState, JobStatus
+from runtime.model import EventKind, ExitInfo, ExitReason, JobOutput, JobSpec, JobState, JobStatus
 
 log = logging.getLogger(__name__)
 SCRATCH_BYTES = 4 * 1024**3
@@ -187,7 +187,7 @@ class Job:
         if self.spec.output:
             self._update(self._with(state=JobState.PACKAGING, exit=exit, result=result))
             try:
-                await self._package(self.spec.output.directory)
+                await self._package(self.spec.output)
             except Exception as error:
                 log.warning("the slug of job %s failed: %s", self._id, error)
                 return self._with(
@@ -205,12 +205,12 @@ class Job:
             return ""
         return data.decode("utf-8", "replace")
 
-    async def _package(self, directory: str) -> None:
+    async def _package(self, output: JobOutput) -> None:
         file = self._store.temporary / f"slug-{self._id}"
         try:
             with self._timed("package"):
                 file.unlink(missing_ok=True)
-                slug = await self._context.calls.export(self._id, directory, file)
+                slug = await self._context.calls.export(self._id, output.directory, file, output.keep_times)
             with self._timed("upload"):
                 deadline = asyncio.get_running_loop().time() + UPLOAD_SECONDS
                 await retried(lambda: self._controller.put_image(slug, file), deadline)

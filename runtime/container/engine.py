@@ -226,10 +226,10 @@ class CrunEngine:
         root, inner = files.locate(str(self._layout.work(container) / "rootfs"), record.paths, path)
         return self._mounts.call(files.read, root, inner, limit)
 
-    def export(self, container: str, directory: str, target: Path) -> ImageRef:
+    def export(self, container: str, directory: str, target: Path, *, keep_times: bool = False) -> ImageRef:
         if self.wait(container, 0) is None:
             raise EngineError(f"Container {container} still runs; it can be packed when it has ended.")
-        return self._mounts.call(self._export, container, directory, target)
+        return self._mounts.call(self._export, container, directory, target, keep_times)
 
     def attach(self, container: str) -> socket.socket:
         self._existing(container)
@@ -371,11 +371,11 @@ class CrunEngine:
         for key in record.volumes:
             parts.volumes.release(key)
 
-    def _export(self, container: str, directory: str, target: Path) -> ImageRef:
+    def _export(self, container: str, directory: str, target: Path, keep_times: bool) -> ImageRef:
         stage = self._layout.run / "export" / container
         root = self._layout.work(container) / "rootfs"
         try:
-            files.pack(root, directory, stage, target)
+            files.pack(root, directory, stage, target, keep_times)
         finally:
             files.remove_stage(stage)
         return self._parts.images.keep(target)

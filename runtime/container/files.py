@@ -54,7 +54,7 @@ def tail(file: Path, size: int = 4096) -> bytes:
         return b""
 
 
-def pack(rootfs: Path, directory: str, stage: Path, target: Path) -> None:
+def pack(rootfs: Path, directory: str, stage: Path, target: Path, keep_times: bool) -> None:
     """Pack `directory` of a root file system as a squashfs that holds it under the same path."""
     inner = PurePosixPath("/", directory).relative_to("/")
     if not inner.parts or ".." in inner.parts:
@@ -70,7 +70,8 @@ def pack(rootfs: Path, directory: str, stage: Path, target: Path) -> None:
         syscalls.bind(f"/proc/self/fd/{fd}", place, syscalls.MOUNT_ATTR_RDONLY)
     finally:
         os.close(fd)
-    squashfs.pack(stage, target)
+    os.utime(stage, (0, 0))
+    squashfs.pack(stage, target, keep_times=keep_times)
 
 
 def remove_stage(stage: Path) -> None:

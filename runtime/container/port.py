@@ -195,8 +195,8 @@ class Engine(Protocol):
     def read_file(self, container: str, path: str, limit: int) -> bytes:
         """Read a file of an ended or running container, at most `limit` bytes; symlinks never lead out of its root."""
 
-    def export(self, container: str, directory: str, target: Path) -> ImageRef:
-        """Pack `directory` of an ended container as a reproducible squashfs, under the same path (owner 1000, times 0).
+    def export(self, container: str, directory: str, target: Path, *, keep_times: bool = False) -> ImageRef:
+        """Pack `directory` of an ended container as a squashfs, under the same path (owner 1000, times 0 or kept).
 
         The file is written to `target` and is also an image of this host from then on.
         """

@@ -49,6 +49,10 @@ def run_build(build_id: str) -> None:
     build = builds.claim(build_id, worker)
     if build is None:
         return
+    if build.attempts > builds.ATTEMPTS_MAX:
+        message = f"{builds.ATTEMPTS_MAX} workers ended in the middle of it; push again, and report it if it stays so"
+        builds.fail(build, "internal_error", message)
+        return
     try:
         with _alive(build, worker):
             _run(build, worker)
@@ -71,7 +75,7 @@ def _run(build: Build, worker: str) -> None:
     host = _host(build, worker)
     hosting = agent(host)
     began = time.monotonic()
-    hosting.put_job(job_spec(build))
+    _put(hosting, job_spec(build))
     _relay(build, worker, hosting)
     status = _result(build, worker, hosting)
     _finish(build, status, time.monotonic() - began)
@@ -93,6 +97,19 @@ def _host(build: Build, worker: str) -> Host:
         if not builds.beat(build.id, worker):
             raise Lost
         time.sleep(0.5)
+
+
+def _put(hosting: AgentClient, spec: JobSpec) -> None:
+    """Give the job to the host, which may be starting its agent anew just now."""
+    deadline = time.monotonic() + AGENT_PATIENCE
+    while True:
+        try:
+            hosting.put_job(spec)
+            return
+        except AgentUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
 
 
 def job_spec(build: Build) -> JobSpec:
@@ -126,7 +143,7 @@ def job_spec(build: Build) -> JobSpec:
         container=container,
         timeout=float(settings.PAAS.build_timeout),
         inputs=(JobInput(path=f"/internal/sources/{build.id}", target=SOURCE_PATH),),
-        output=JobOutput(directory="/app"),
+        output=JobOutput(directory="/app", keep_times=True),
         cache=f"{build.app_id}-{build.stack}",
         result_path=RESULT_PATH,
     )
@@ -137,7 +154,7 @@ def _relay(build: Build, worker: str, hosting: AgentClient) -> None:
     cursor = _last_cursor(build.id)
     for line in hosting.logs(str(build.id), cursor=cursor, follow=True, reconnect=AGENT_PATIENCE):
         if line.stream is not Stream.SYSTEM:  # the agent's own words are not the build's
-            build_output.write_at(build.id, line.cursor, line.text)
+            build_output.write_at(build.id, line.cursor, line.text[: build_output.LINE_MAX])
 
 
 def _last_cursor(build_id: UUID) -> int:
@@ -170,18 +187,17 @@ def _result(build: Build, worker: str, hosting: AgentClient) -> JobStatus:
 
 
 def _finish(build: Build, status: JobStatus, seconds: float) -> None:
-    result = builds.read_result(status.result) if status.result else {}
     if status.state is JobState.SUCCEEDED and status.slug is not None:
         steps = status.timings
         after = steps.get("package", 0.0) + steps.get("upload", 0.0)
         timings = {"build": max(0.0, seconds - after), "package": after}
         slug = ImageRef(digest=status.slug.digest, size=status.slug.size)
         build_output.write(build.id, f"-----> Packaged: {slug.size / 1024**2:.1f} MB, {slug.digest[:19]}")
-        builds.succeed(build, slug, result, timings)
+        builds.succeed(build, slug, builds.read_result(status.result), timings)
         return
-    error = result.get("error")
+    error = builds.read_failure(status.result)
     if error:
-        builds.fail(build, error["id"], error["message"])
+        builds.fail(build, error.id, error.message)
     elif status.exit is not None:
         builds.fail(
             build, "build_failed", f"the build {describe_exit(status.exit)}. {status.message}".strip()

@@ -198,7 +198,7 @@ class ProcessEngine:
     def read_file(self, container: str, path: str, limit: int) -> bytes:
         return (self.places / container / "root" / path.lstrip("/")).read_bytes()[:limit]
 
-    def export(self, container: str, directory: str, target: Path) -> ImageRef:
+    def export(self, container: str, directory: str, target: Path, *, keep_times: bool = False) -> ImageRef:
         folder = self.places / container / "root" / directory.lstrip("/")
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         data = b"".join(f"{path.relative_to(folder)}\n".encode() + path.read_bytes() for path in files)

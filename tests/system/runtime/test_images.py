@@ -126,3 +126,18 @@ def test_an_image_can_be_removed_under_a_running_container(host: Host, tmp_path:
     assert ref not in host.engine.images()
     assert host.finish(spec.id)[1] == "still here"
     host.engine.delete(spec.id)
+
+
+def test_export_can_keep_the_times_that_the_job_has_set(host: Host, tmp_path: Path) -> None:
+    refs = []
+    for turn in range(2):
+        script = "echo one > a; mkdir d; echo two > d/b; touch -d @1700000000 a d/b d ."
+        container = host.start("/bin/sh", "-c", script, create={"scratch_bytes": 64 * 2**20})
+        host.finish(container)
+        refs.append(host.engine.export(container, "/app", tmp_path / f"k{turn}.squashfs", keep_times=True))
+        host.engine.delete(container)
+    assert refs[0] == refs[1]
+    rootfs = Rootfs(layers=(refs[0],), host=True)
+    ended, output = host.shell("find . -printf '%P %T@\\n' | sort", rootfs=rootfs)
+    assert ended.code == 0
+    assert "d/b 1700000000.0000000000" in output
