@@ -24,7 +24,7 @@ from paas.controller.services.config import check_variable
 from paas.controller.services.locking import lock_app
 from paas.controller.texts import stored_exit
 from paas.errors import InvalidParams, Unavailable
-from runtime.model import ExitInfo, ExitReason, encode
+from runtime.model import ExitInfo, ExitReason, JobState, encode
 
 RUN_TIMEOUT = 24 * 3600.0
 RELEASE_TIMEOUT = 3600.0
@@ -124,6 +124,11 @@ def stop_one_off(user: User | None, one_off: OneOff) -> OneOff:
     enqueue("one_offs.stop_one_off", str(one_off.id))
     one_off.refresh_from_db()
     return one_off
+
+
+def give_up(one_off: OneOff, now: datetime) -> None:
+    """Its host is lost: nobody will say how it ended."""
+    finished(one_off, JobState.FAILED, LOST, now)
 
 
 def finished(one_off: OneOff, state: str, exit: ExitInfo | None, now: datetime) -> None:

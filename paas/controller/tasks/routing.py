@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 
 from celery import shared_task
+from django.utils import timezone
 
 from paas.controller.agents import router
-from paas.controller.models import Router
+from paas.controller.selectors.planning import live_routers
 from paas.controller.selectors.routes import route_table
 from paas.controller.services.reports import take_router_report
 from paas.router.client import RouterRefused, RouterUnavailable
@@ -18,7 +19,7 @@ logger = logging.getLogger(__name__)
 @shared_task
 def push_routers() -> None:
     table = route_table()
-    for one in Router.objects.all():
+    for one in live_routers(timezone.now()):
         if one.applied >= table.version:
             continue
         try:
