@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
-from paas.controller.models import App, Deployment, Host, Instance, Release, Router
+from paas.controller.models import App, Deployment, Host, Instance, OneOff, Release, Router
 from paas.controller.selectors.formation import SIZES
 from paas.controller.selectors.routes import SERVING
 from paas.controller.selectors.specs import WEB, template
@@ -98,11 +98,18 @@ def _deployment(deployment: Deployment, routers: list[Router]) -> DeploymentView
 
 
 def release_command(release: Release) -> str:
-    """Return the release phase's command: only a release with new code runs it."""
-    if release.kind != Release.Kind.DEPLOY or release.slug is None:
-        return ""
-    command: str = release.slug.process_types.get("release", "")
-    return command
+    """Return the release phase's command: of a deploy, and of another change that overtakes one with its code."""
+    command: str = release.slug.process_types.get("release", "") if release.slug else ""
+    if not command or release.kind == Release.Kind.DEPLOY:
+        return command
+    return "" if release.kind == Release.Kind.ROLLBACK or _has_been_released(release) else command
+
+
+def _has_been_released(release: Release) -> bool:
+    """Tell whether the release's code has been live, or its command has ended well."""
+    same_code = Q(slug_id=release.slug_id) & Q(app_id=release.app_id)
+    done = Q(status=Release.Status.SUCCEEDED) | Q(deployments__release_command__state=JobState.SUCCEEDED)
+    return Release.objects.filter(same_code & done).exists()
 
 
 def _command(deployment: Deployment) -> tuple[CommandState, str]:
@@ -110,7 +117,7 @@ def _command(deployment: Deployment) -> tuple[CommandState, str]:
         return CommandState.ABSENT, ""
     one_off = getattr(deployment, "release_command", None)
     if one_off is None:
-        return CommandState.WAITING, ""
+        return (CommandState.RUNNING if _another_runs(deployment) else CommandState.WAITING), ""
     if one_off.state == JobState.SUCCEEDED:
         return CommandState.SUCCEEDED, ""
     if one_off.state == JobState.FAILED:
@@ -118,6 +125,12 @@ def _command(deployment: Deployment) -> tuple[CommandState, str]:
         how = describe_exit(info) if info else "ended for an unknown reason"
         return CommandState.FAILED, f"the release command {how}"
     return CommandState.RUNNING, ""
+
+
+def _another_runs(deployment: Deployment) -> bool:
+    """The command of the deploy before may still be stopping: two of them never change one database at once."""
+    commands = OneOff.objects.filter(app_id=deployment.app_id, deployment__isnull=False)
+    return commands.filter(finished_at__isnull=True).exists()
 
 
 def exit_info(data: Any) -> ExitInfo | None:

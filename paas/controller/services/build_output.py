@@ -8,16 +8,18 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from paas.controller import streams
-from paas.controller.models import App, Build, BuildLog, Deployment
+from paas.controller.models import App, Build, BuildLog, Deployment, Release
 from paas.controller.redis_connection import RedisError, client
+from paas.controller.texts import storable
 
 logger = logging.getLogger(__name__)
 
 KEEP_SECONDS = 24 * 3600
 MAX_LINES = 20_000
+LINE_MAX = 10_000  # characters
 LOG_MAX = 2 * 1024**2  # characters of stored output
 
 
@@ -54,7 +56,21 @@ def say(deployment: Deployment, *lines: str) -> None:
     build = _build(deployment)
     if build is not None:
         build_id = build.id
-        transaction.on_commit(lambda: write(build_id, *lines))
+        transaction.on_commit(lambda: write(build_id, *lines), robust=True)
+
+
+def hand_over(deployment: Deployment, release: Release) -> None:
+    """A change of config or formation that overtakes a deploy takes its code along: the pusher waits for the change."""
+    if deployment.release.slug_id != release.slug_id:
+        return
+    build = _build(deployment)
+    if build is not None:
+        build_id = build.id
+        Build.objects.filter(id=build_id).update(release=release)
+        line = (
+            f"       v{release.version} ({release.description}) takes over from v{deployment.release.version}"
+        )
+        transaction.on_commit(lambda: write(build_id, line), robust=True)
 
 
 def deployed(deployment: Deployment) -> None:
@@ -72,7 +88,7 @@ def deployed(deployment: Deployment) -> None:
         else "       Deployed (no web process runs)"
     )
     lines = (f"       Released v{version}{_took(build, deployment)}", tail, "")
-    transaction.on_commit(lambda: _close(build_id, lines, ok=True))
+    transaction.on_commit(lambda: _close(build_id, lines, ok=True), robust=True)
 
 
 def _took(build: Build, deployment: Deployment) -> str:
@@ -96,8 +112,12 @@ def keep(build_id: UUID) -> None:
         logger.warning("The output of build %s cannot be kept: %s", build_id, error)
         return
     text = "\n".join(values["line"] for _, values in entries if "line" in values)
-    if Build.objects.filter(id=build_id).exists():
-        BuildLog.objects.update_or_create(build_id=build_id, defaults={"text": text[-LOG_MAX:]})
+    try:
+        with transaction.atomic():  # at its end the database looks whether the build is still there
+            defaults = {"text": storable(text[-LOG_MAX:])}
+            BuildLog.objects.update_or_create(build_id=build_id, defaults=defaults)
+    except IntegrityError:
+        logger.info("The output of build %s is not kept: its app was destroyed", build_id)
 
 
 def failed(deployment: Deployment, message: str) -> None:
@@ -112,7 +132,7 @@ def failed(deployment: Deployment, message: str) -> None:
         else " !     Nothing has been deployed yet.",
         "",
     )
-    transaction.on_commit(lambda: _close(build_id, lines, ok=False, reason=message))
+    transaction.on_commit(lambda: _close(build_id, lines, ok=False, reason=message), robust=True)
 
 
 def _serves(app: App) -> bool:

@@ -5,31 +5,60 @@ In: a source tar.  Out: a slug and its release, or the reason why not.
 
 from __future__ import annotations
 
-import json
+import logging
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 from uuid import UUID, uuid4
 
+import msgspec
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from paas.controller import streams
-from paas.controller.models import App, Build, Deployment, Host, Slug, User
-from paas.controller.queue import enqueue
+from paas.controller.models import App, Build, Deployment, Host, Release, Slug, User
+from paas.controller.queue import enqueue, send
 from paas.controller.redis_connection import RedisError, client
+from paas.controller.selectors.planning import HOST_QUIET
 from paas.controller.services import build_output, deployments, events
-from paas.controller.services.locking import lock_app
+from paas.controller.services.locking import lock_app, lock_app_if_there, lock_claims
 from paas.controller.services.releases import release_slug
+from paas.controller.texts import storable
 from paas.errors import Conflict, InvalidParams
 from paas.scheduler.model import Phase
 from runtime.model import ImageRef
 
+logger = logging.getLogger(__name__)
+
 HEARTBEAT_LOST = timedelta(seconds=10)  # a worker writes one every second
 ACTIVE = (Build.Status.PENDING, Build.Status.BUILDING)
+ATTEMPTS_MAX = 5  # workers that may die over one build before it is given up
+
+ProcessType = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,63}$")]
+Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}$")]
+Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", max_length=32 * 1024)]
+
+
+class UsedBuildpack(msgspec.Struct, frozen=True):
+    name: Text = ""
+    version: Text = ""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    id: Text
+    message: Text
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What the controller takes from a build's `result.json`; the rest of it is for people."""
+
+    process_types: Annotated[dict[ProcessType, Text], msgspec.Meta(max_length=100)] = {}
+    config_defaults: Annotated[dict[Variable, Text], msgspec.Meta(max_length=200)] = {}
+    buildpacks: Annotated[tuple[UsedBuildpack, ...], msgspec.Meta(max_length=20)] = ()
+    error: Failure | None = None
 
 
 def source_path(build_id: UUID | str) -> Path:
@@ -61,8 +90,8 @@ def create_build(
                 app=app,
                 user=user,
                 origin=origin,
-                commit=commit,
-                commit_message=commit_message[:500],
+                commit=storable(commit)[:64],
+                commit_message=storable(commit_message)[:500],
                 source_file=str(kept),
                 stack=app.stack,
                 timings={} if received is None else {"receive": round(received, 3)},
@@ -75,6 +104,9 @@ def create_build(
             f"Another build of {app.name} is running; wait for it or cancel it: paas builds:cancel -a {app.name}.",
             app=app.name,
         ) from error
+    except BaseException:
+        kept.unlink(missing_ok=True)
+        raise
     return build
 
 
@@ -97,6 +129,7 @@ def cancel_build(user: User | None, build: Build) -> Build:
     elif build.release_id:
         waiting = Deployment.objects.filter(
             release_id=build.release_id,
+            release__kind=Release.Kind.DEPLOY,  # another change that took the code along is not the pusher's to end
             status=Deployment.Status.ACTIVE,
             phase__in=[Phase.RELEASE, Phase.START],
         )
@@ -106,23 +139,18 @@ def cancel_build(user: User | None, build: Build) -> Build:
                 deployment, Deployment.Status.CANCELLED, now, "cancelled", "the push was cancelled"
             )
             enqueue("planning.reconcile_app", str(build.app_id))
+            events.record(user, "deployment.cancel", deployment.id, build.app)
     return build
 
 
 def claim(build_id: UUID | str, worker: str) -> Build | None:
     """Take up a build that waits, or one whose worker died. None: it is taken or over, or all places are."""
     now = timezone.now()
-    silent = now - HEARTBEAT_LOST
-    free = Q(status=Build.Status.PENDING) | Q(status=Build.Status.BUILDING, heartbeat_at__lt=silent)
     with transaction.atomic():
-        busy = (
-            Build.objects.filter(status=Build.Status.BUILDING, heartbeat_at__gte=silent)
-            .exclude(id=build_id)
-            .count()
-        )
-        if busy >= settings.PAAS.build_concurrency:
+        lock_claims()
+        if _free_places(now) < 1:
             return None
-        taken = Build.objects.filter(free, id=build_id).update(
+        taken = Build.objects.filter(_unclaimed(now), id=build_id).update(
             status=Build.Status.BUILDING,
             claimed_by=worker,
             heartbeat_at=now,
@@ -135,13 +163,23 @@ def claim(build_id: UUID | str, worker: str) -> Build | None:
         return Build.objects.select_related("app", "host", "user").get(id=build_id)
 
 
+def _unclaimed(now: datetime) -> Q:
+    silent = now - HEARTBEAT_LOST
+    return Q(status=Build.Status.PENDING) | Q(status=Build.Status.BUILDING, heartbeat_at__lt=silent)
+
+
+def _free_places(now: datetime) -> int:
+    """Return how many more builds may run. One whose worker died holds no place until somebody takes it up."""
+    running = Build.objects.filter(status=Build.Status.BUILDING, heartbeat_at__gte=now - HEARTBEAT_LOST)
+    places: int = settings.PAAS.build_concurrency - running.count()
+    return places
+
+
 def waiting_builds() -> list[str]:
-    """Return the ids of builds that a worker should take up, oldest first."""
-    silent = timezone.now() - HEARTBEAT_LOST
-    free = Q(status=Build.Status.PENDING) | Q(status=Build.Status.BUILDING, heartbeat_at__lt=silent)
-    return [
-        str(one) for one in Build.objects.filter(free).order_by("created_at").values_list("id", flat=True)
-    ]
+    """Return the ids of builds that a worker can take up now, oldest first: as many as there are places."""
+    now = timezone.now()
+    waiting = list(Build.objects.filter(_unclaimed(now)).order_by("created_at").values_list("id", flat=True))
+    return [str(one) for one in waiting[: max(0, _free_places(now))]] if waiting else []
 
 
 def beat(build_id: UUID | str, worker: str) -> bool:
@@ -152,8 +190,6 @@ def beat(build_id: UUID | str, worker: str) -> bool:
 
 def assign_host(build: Build) -> Host | None:
     """Choose the host that builds, once: a worker that takes over continues on the same one."""
-    from paas.controller.selectors.planning import HOST_QUIET
-
     if build.host is None:
         quiet = timezone.now() - HOST_QUIET
         host = Host.objects.filter(cordoned=False, seen_at__gte=quiet).order_by("-memory_bytes").first()
@@ -173,10 +209,10 @@ def pusher_is_there(build: Build) -> bool | None:
         return None
 
 
-def succeed(build: Build, slug_image: ImageRef, result: dict[str, Any], timings: dict[str, float]) -> None:
+def succeed(build: Build, slug_image: ImageRef, result: Result, timings: dict[str, float]) -> None:
     """Make slug and release in one transaction. A no-op when the build was cancelled or its app destroyed meanwhile."""
     with transaction.atomic():
-        if not App.objects.select_for_update().filter(id=build.app_id).exists():
+        if lock_app_if_there(build.app_id) is None:
             return
         now = timezone.now()
         mine = Build.objects.filter(id=build.id, status=Build.Status.BUILDING)
@@ -186,9 +222,9 @@ def succeed(build: Build, slug_image: ImageRef, result: dict[str, Any], timings:
             app=build.app,
             digest=slug_image.digest,
             size=slug_image.size,
-            process_types=result["process_types"],
-            config_defaults=result.get("config_defaults", {}),
-            buildpacks=result.get("buildpacks", []),
+            process_types=result.process_types,
+            config_defaults=result.config_defaults,
+            buildpacks=[msgspec.to_builtins(pack) for pack in result.buildpacks],
             commit=build.commit,
             commit_message=build.commit_message,
             stack=build.stack,
@@ -212,7 +248,7 @@ def _timings(build: Build, measured: dict[str, float]) -> dict[str, float]:
 def fail(build: Build, error_id: str, message: str) -> None:
     """End a build as failed and tell the pusher. A no-op when it is over already."""
     with transaction.atomic():
-        if not App.objects.select_for_update().filter(id=build.app_id).exists():
+        if lock_app_if_there(build.app_id) is None:
             return
         current = Build.objects.filter(id=build.id, status__in=ACTIVE).first()
         if current is None:
@@ -222,8 +258,9 @@ def fail(build: Build, error_id: str, message: str) -> None:
 
 def _end(build: Build, status: str, error_id: str, message: str) -> None:
     now = timezone.now()
+    message = storable(message)
     Build.objects.filter(id=build.id).update(
-        status=status, error_id=error_id, message=message, finished_at=now, updated_at=now
+        status=status, error_id=error_id[:64], message=message, finished_at=now, updated_at=now
     )
 
     def tell() -> None:
@@ -231,27 +268,34 @@ def _end(build: Build, status: str, error_id: str, message: str) -> None:
         build_output.finish(build.id, ok=False, reason=message)
         _close(build)
 
-    transaction.on_commit(tell)
+    transaction.on_commit(tell, robust=True)
 
 
 def _close(build: Build) -> None:
     """Keep the output for replay, drop the source, and let the next build in the queue begin."""
     build_output.keep(build.id)
     source_path(build.id).unlink(missing_ok=True)
-    from paas.controller.queue import send
-
     for waiting in waiting_builds()[:1]:
         send("builds.run_build", waiting)
 
 
-def read_result(text: str) -> dict[str, Any]:
-    """Return the builder's result. Raises InvalidParams when it is not one."""
+def read_failure(text: str) -> Failure | None:
+    """Return what the builder says went wrong, or None when it could not say anything."""
     try:
-        result = json.loads(text)
-        if isinstance(result, dict) and (isinstance(result.get("process_types"), dict) or "error" in result):
-            return result
+        return msgspec.json.decode(text, type=Result).error
     except ValueError:
-        pass
+        return None
+
+
+def read_result(text: str) -> Result:
+    """Return the builder's result. Raises InvalidParams when it is not one.
+
+    The tenant's code ran beside the builder and can have written it: nothing in it is taken on trust.
+    """
+    try:
+        return msgspec.json.decode(text, type=Result)
+    except ValueError as error:
+        logger.warning("a build's result cannot be used: %s", error)
     raise InvalidParams(
         "The build ended without saying what it built; push again, and report it if it stays so."
     )

@@ -22,13 +22,15 @@ from paas.scheduler.model import Phase
 def start(app: App, release: Release) -> None:
     """Bring `release` live: at once when it has nothing to run, else by a deployment that supersedes the active one."""
     now = timezone.now()
-    for older in Deployment.objects.filter(app=app, status=Deployment.Status.ACTIVE).select_related(
-        "release"
-    ):
+    active = Deployment.objects.filter(app=app, status=Deployment.Status.ACTIVE)
+    for older in active.select_related("release", "app"):
         if older.phase in {Phase.RELEASE, Phase.START}:
+            build_output.hand_over(older, release)
             message = f"superseded by v{release.version}"
             end(older, Deployment.Status.SUPERSEDED, now, "superseded", message)
         else:
+            if older.phase == Phase.CUTOVER:
+                build_output.deployed(older)
             end(older, Deployment.Status.SUCCEEDED, now)
     if release.slug_id is None:
         Release.objects.filter(id=release.id).update(status=Release.Status.SUCCEEDED)
