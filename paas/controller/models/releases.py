@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.db import models
 
 from paas.controller.models.accounts import User
 from paas.controller.models.apps import App
 from paas.controller.models.builds import Slug
+
+# A release never changes; these tell how it went.
+OUTCOME = frozenset({"status", "message", "output", "created_at", "updated_at"})
+
+
+class ReleaseQuerySet(models.QuerySet["Release"]):
+    """Refuses what would change a release: there is no second way to write one but how it went."""
+
+    def update(self, **values: Any) -> int:
+        frozen = sorted(values.keys() - OUTCOME)
+        if frozen:
+            raise TypeError(
+                f"A release is immutable; make a new one instead of changing {', '.join(frozen)}."
+            )
+        return super().update(**values)
 
 
 class Release(models.Model):
@@ -48,9 +64,17 @@ class Release(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
+    objects = ReleaseQuerySet.as_manager()
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["app", "version"], name="one_release_per_version")]
         ordering = ["version"]
 
     def __str__(self) -> str:
         return f"v{self.version}"
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Insert it. Raises TypeError for a second time."""
+        if not self._state.adding:
+            raise TypeError("A release is immutable; make a new one instead of saving this one again.")
+        super().save(*args, **options)

@@ -6,13 +6,13 @@ In: what changes against the newest release.  Out: a numbered, frozen release an
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from paas.controller.encryption import decrypt_config, encrypt_config
-from paas.controller.models import App, Release, Slug, Stack, User
+from paas.controller.models import App, Deployment, OneOff, Release, Slug, Stack, User
 from paas.controller.selectors.formation import DEFAULT_SIZE
 from paas.controller.selectors.releases import newest_release
 from paas.controller.services import deployments, events, logs
@@ -71,8 +71,11 @@ def _stack(app: App, base: Release | None, slug: Slug | None) -> tuple[str, list
     """A new slug runs on the stack it was built for; anything else keeps the stack of the release before."""
     if slug is None and base is not None:
         return base.stack, base.stack_layers
-    stack = Stack.objects.filter(name=slug.stack if slug else app.stack).first()
-    return (stack.name, stack.run_layers) if stack else (app.stack, [])
+    name = slug.stack if slug else app.stack
+    stack = Stack.objects.filter(name=name).first()
+    if stack is None and slug is not None:  # without its layers it would run on the host's own files
+        raise InvalidParams(f"The stack {name}, for which this code was built, is gone; build it again.")
+    return (stack.name, stack.run_layers) if stack else (name, [])
 
 
 def initial_release(user: User, app: App) -> Release:
@@ -84,6 +87,8 @@ def initial_release(user: User, app: App) -> Release:
 
 def release_slug(user: User | None, app: App, slug: Slug, description: str) -> Release:
     """Release a slug with the config of the newest release. The first one scales `web` to 1."""
+    if slug.app_id != app.id:
+        raise InvalidParams(f"That slug is not one of {app.name}.")
     with transaction.atomic():
         app = lock_app(app.id)
         base = newest_release(app)
@@ -112,10 +117,10 @@ def rollback(user: User, app: App, release: Release) -> Release:
         raise InvalidParams(
             f"v{release.version} has no code to run; choose a release made by a deploy or after one."
         )
-    if release.status == Release.Status.FAILED:
-        raise InvalidParams(f"v{release.version} failed when it was deployed; choose one that has run.")
     with transaction.atomic():
         app = lock_app(app.id)
+        if app.releases.filter(id=release.id, status=Release.Status.FAILED).exists():
+            raise InvalidParams(f"v{release.version} failed when it was deployed; choose one that has run.")
         return create_release(
             user,
             app,
@@ -129,17 +134,16 @@ def rollback(user: User, app: App, release: Release) -> Release:
         )
 
 
-def finish(release: Release, status: str, message: str = "") -> None:
-    """Record how the release ended; nothing else of a release ever changes."""
-    Release.objects.filter(id=release.id, status=Release.Status.PENDING).update(
-        status=status, message=message, updated_at=timezone.now()
-    )
-
-
 def prune(app: App) -> int:
-    """Drop the oldest releases over the configured number; the current one and its slug always stay."""
-    keep = settings.PAAS.releases_kept
-    doomed = app.releases.order_by("-version").values_list("id", flat=True)[keep:]
-    ids = [one for one in doomed if one != app.current_release_id]
-    app.releases.filter(id__in=ids).exclude(instances__isnull=False).delete()
+    """Drop the oldest releases over the configured number, but none that serves, is on its way or still runs."""
+    keep = max(1, settings.PAAS.releases_kept)
+    old = list(app.releases.order_by("-version").values_list("id", flat=True)[keep:])
+    idle = app.releases.filter(id__in=old).exclude(id__in=[app.current_release_id])
+    idle = idle.exclude(deployments__status=Deployment.Status.ACTIVE).exclude(instances__isnull=False)
+    ids = [one for one in idle.values_list("id", flat=True) if not _runs_something(one)]
+    app.releases.filter(id__in=ids).delete()
     return len(ids)
+
+
+def _runs_something(release_id: UUID) -> bool:
+    return OneOff.objects.filter(release_id=release_id, finished_at__isnull=True).exists()
