@@ -10,16 +10,19 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from paas.controller.models import App, User
+from paas.controller.models import App, Collaborator, User
+from paas.controller.texts import storable
 from paas.errors import NotFound
 
 
 def visible_apps(user: User) -> QuerySet[App]:
     """Return the apps that `user` may work on, by name."""
     apps = App.objects.select_related("owner", "current_release").order_by("name")
+    apps = apps.defer("current_release__config_encrypted", "current_release__output")
     if user.is_admin:
         return apps
-    return apps.filter(Q(owner=user) | Q(collaborators__user=user)).distinct()
+    shared = Collaborator.objects.filter(user=user).values("app_id")
+    return apps.filter(Q(owner=user) | Q(id__in=shared))
 
 
 def access_app(user: User, name_or_id: str) -> App:
@@ -34,7 +37,7 @@ def _by_identity(name_or_id: str) -> Q:
     try:
         return Q(id=UUID(name_or_id))
     except ValueError:
-        return Q(name=name_or_id.lower())
+        return Q(name=storable(name_or_id).lower())
 
 
 def app_hosts(app: App) -> list[str]:

@@ -12,6 +12,7 @@ from uuid import UUID
 from paas.controller.models import App, Instance, OneOff
 from paas.controller.selectors.formation import DEFAULT_SIZE
 from paas.controller.selectors.planning import describe_exit, exit_info
+from paas.controller.texts import storable
 from paas.errors import NotFound
 from runtime.model import InstanceState, JobState
 
@@ -69,7 +70,7 @@ def find_dyno(app: App, name_or_id: str) -> Dyno:
     for dyno in reversed(dynos(app)):
         if dyno.name == name_or_id or dyno.id == identity:
             return dyno
-    ended = app.one_offs.select_related("release", "host").filter(name=name_or_id).first()
+    ended = app.one_offs.select_related("release", "host").filter(name=storable(name_or_id)).first()
     if ended is None and identity:
         ended = app.one_offs.select_related("release", "host").filter(id=identity).first()
     if ended is None:

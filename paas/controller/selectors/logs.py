@@ -18,7 +18,7 @@ from paas.controller.redis_connection import RedisError, client
 from paas.errors import Unavailable
 
 SCAN = 1000  # entries per read while filtering
-ENTRY_ID = re.compile(r"\d{1,20}-\d{1,20}")
+ENTRY_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,12 @@ from django.utils import timezone
 
 from paas.controller.models import Token, User
 from paas.controller.services import events
+from paas.controller.texts import storable
 from paas.errors import Conflict, InvalidParams, NotFound, Unauthorized
 
 PASSWORD_MIN = 8
+EMAIL_MAX = 254
+EXPIRES_MAX = 10 * 366 * 24 * 3600
 USED_EVERY = timedelta(
     minutes=1
 )  # how exact last_used_at is: a write per request would cost more than it tells
@@ -31,12 +34,13 @@ def create_user(email: str, password: str, *, name: str = "", is_admin: bool = F
     try:
         validate_email(email)
     except ValidationError as error:
-        if not email.endswith("@localhost"):
-            raise InvalidParams(f"{email!r} is not an e-mail address.") from error
+        raise InvalidParams(f"{email[:100]!r} is not an e-mail address.") from error
+    if len(email) > EMAIL_MAX:
+        raise InvalidParams(f"An e-mail address can have {EMAIL_MAX} characters.")
     _check_password(password)
     try:
         with transaction.atomic():
-            user = User.objects.create_user(email, password, name=name, is_admin=is_admin)
+            user = User.objects.create_user(email, password, name=storable(name)[:200], is_admin=is_admin)
             events.record(user, "user.create", user.id, email=user.email)
     except IntegrityError as error:
         raise Conflict(f"There is an account for {email} already.") from error
@@ -46,6 +50,8 @@ def create_user(email: str, password: str, *, name: str = "", is_admin: bool = F
 def _check_password(password: str) -> None:
     if len(password) < PASSWORD_MIN:
         raise InvalidParams(f"A password needs at least {PASSWORD_MIN} characters.")
+    if password != storable(password):
+        raise InvalidParams("The password holds a character that cannot be typed.")
 
 
 @transaction.atomic
@@ -60,27 +66,33 @@ def change_password(user: User, old: str, new: str) -> None:
 
 @transaction.atomic
 def change_name(user: User, name: str) -> None:
-    user.name = name.strip()[:200]
+    user.name = storable(name.strip())[:200]
     user.save(update_fields=["name", "updated_at"])
     events.record(user, "user.name", user.id)
 
 
 def digest(plain: str) -> str:
     """Tokens are 256 random bits: a plain SHA-256 is enough, and looking one up by it leaks no timing."""
-    return hashlib.sha256(plain.encode()).hexdigest()
+    return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @transaction.atomic
 def create_token(
     user: User, description: str = "", expires_in: int | None = None, scope: Sequence[str] = ("global",)
 ) -> tuple[Token, str]:
-    """Return a new token and its plain text, which is stored nowhere. `expires_in` is seconds."""
+    """Return a new token and its plain text, which is stored nowhere. `expires_in` is seconds; None: never."""
+    if expires_in is not None and not 1 <= expires_in <= EXPIRES_MAX:
+        raise InvalidParams(f"A token can expire in 1 to {EXPIRES_MAX} seconds, or never.")
     plain = f"paas_{secrets.token_urlsafe(32)}"
-    expires = timezone.now() + timedelta(seconds=expires_in) if expires_in else None
+    expires = timezone.now() + timedelta(seconds=expires_in) if expires_in is not None else None
     token = Token.objects.create(
-        user=user, description=description[:200], digest=digest(plain), scope=list(scope), expires_at=expires
+        user=user,
+        description=storable(description)[:200],
+        digest=digest(plain),
+        scope=list(scope),
+        expires_at=expires,
     )
-    events.record(user, "token.create", token.id, description=description[:200])
+    events.record(user, "token.create", token.id, description=token.description)
     return token, plain
 
 
@@ -101,7 +113,7 @@ def revoke_token(user: User, token_id: UUID | str) -> Token:
 @transaction.atomic
 def describe_token(user: User, token: Token, description: str) -> Token:
     """Say what one of the user's own tokens is for."""
-    token.description = description[:200]
+    token.description = storable(description)[:200]
     token.save(update_fields=["description", "updated_at"])
     events.record(user, "token.describe", token.id, description=token.description)
     return token
@@ -111,7 +123,7 @@ def authenticate_token(plain: str) -> tuple[User, Token] | None:
     """Return whose token it is, or None for an unknown, expired or disabled one."""
     token = Token.objects.select_related("user").filter(digest=digest(plain)).first()
     now = timezone.now()
-    if token is None or not token.user.is_active or (token.expires_at and token.expires_at < now):
+    if token is None or not token.user.is_active or (token.expires_at and token.expires_at <= now):
         return None
     if token.last_used_at is None or now - token.last_used_at > USED_EVERY:
         Token.objects.filter(id=token.id).update(last_used_at=now)
@@ -120,8 +132,10 @@ def authenticate_token(plain: str) -> tuple[User, Token] | None:
 
 def authenticate_password(email: str, password: str) -> User | None:
     """Return the account, or None. Takes as long for an unknown address as for a wrong password."""
+    if email != storable(email) or password != storable(password):
+        return None
     user = User.objects.filter(email=email.strip().lower()).first()
     if user is None:
         User().set_password(password)
         return None
-    return user if user.is_active and user.check_password(password) else None
+    return user if user.check_password(password) and user.is_active else None

@@ -15,6 +15,7 @@ from paas.controller.models import App, Instance, Stack, User
 from paas.controller.queue import enqueue
 from paas.controller.services import deployments, events, releases
 from paas.controller.services.locking import lock_app, lock_instances
+from paas.controller.texts import storable
 from paas.errors import Forbidden, InvalidParams
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
@@ -50,7 +51,7 @@ def check_name(name: str) -> str:
 def find_stack(name: str | None) -> Stack:
     """Return the stack by name, or the default one. Raises InvalidParams listing what there is."""
     stacks = Stack.objects.all()
-    stack = stacks.filter(name=name).first() if name else stacks.filter(is_default=True).first()
+    stack = stacks.filter(name=storable(name)).first() if name else stacks.filter(is_default=True).first()
     if stack is None:
         there = ", ".join(stacks.order_by("name").values_list("name", flat=True)) or "none yet"
         raise InvalidParams(f"There is no stack {name or '(default)'}; there is: {there}.")

@@ -14,6 +14,7 @@ from paas.controller.models import App, Domain, Release, User
 from paas.controller.services import deployments
 from paas.controller.services.locking import lock_app
 from paas.controller.services.releases import create_release
+from paas.controller.texts import storable
 from paas.errors import InvalidParams, NotFound
 
 HOSTNAME = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -22,7 +23,7 @@ HOSTNAME = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([
 def add_domain(user: User, app: App, hostname: str) -> Domain:
     """Let `hostname` (or `*.name`) reach the app. Raises InvalidParams when it is bad or another app's."""
     name = hostname.strip().rstrip(".").lower()
-    if len(name) > 253 or not HOSTNAME.fullmatch(name):
+    if len(name) > 253 or not HOSTNAME.fullmatch(name) or name.rpartition(".")[2].isdigit():
         raise InvalidParams(f"{hostname!r} is not a host name.")
     if name == settings.PAAS.domain or name.endswith(f".{settings.PAAS.domain}"):
         raise InvalidParams(f"Names under {settings.PAAS.domain} belong to the platform.")
@@ -40,7 +41,7 @@ def add_domain(user: User, app: App, hostname: str) -> Domain:
 @transaction.atomic
 def remove_domain(user: User, app: App, hostname: str) -> Domain:
     app = lock_app(app.id)
-    domain = Domain.objects.filter(app=app, hostname=hostname.strip().lower()).first()
+    domain = Domain.objects.filter(app=app, hostname=storable(hostname).strip().rstrip(".").lower()).first()
     if domain is None:
         raise NotFound(f"Couldn't find domain {hostname} on {app.name}.", app=app.name, resource="domain")
     domain_id = domain.id
