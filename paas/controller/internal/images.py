@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from uuid import UUID
 
 from django.http import FileResponse, HttpRequest, HttpResponse
@@ -9,7 +10,7 @@ from django.http.response import HttpResponseBase
 
 from paas.controller.internal.machines import answer, chunks, machine
 from paas.controller.services.builds import source_path
-from paas.controller.services.images import image_path, store_image
+from paas.controller.services.images import image_path, is_kept, store_image
 from paas.errors import BadRequest, NotFound
 
 
@@ -18,21 +19,24 @@ def image(request: HttpRequest, digest: str) -> HttpResponseBase:
     """GET and HEAD an image, PUT one that has the digest it says."""
     path = image_path(digest)
     if request.method == "PUT":
-        if not path.exists():
+        if not is_kept(digest):
             store_image(digest, chunks(request))
         return answer(b"{}", status=201)
     if request.method not in {"GET", "HEAD"}:
         raise BadRequest("Images can be read with GET and HEAD and stored with PUT.")
-    if not path.exists():
-        raise NotFound(f"There is no image {digest}.", resource="image")
-    if request.method == "HEAD":
+    if request.method == "HEAD" and is_kept(digest):
         return HttpResponse(headers={"Content-Length": str(path.stat().st_size)})
-    return FileResponse(path.open("rb"), content_type="application/octet-stream")
+    return _file(path, "application/octet-stream", f"There is no image {digest}.", "image")
 
 
 @machine
 def source(request: HttpRequest, build_id: UUID) -> HttpResponseBase:
-    path = source_path(build_id)
-    if not path.exists():
-        raise NotFound("The source of that build is gone: the build is over.", resource="source")
-    return FileResponse(path.open("rb"), content_type="application/x-tar")
+    missing = "The source of that build is gone: the build is over."
+    return _file(source_path(build_id), "application/x-tar", missing, "source")
+
+
+def _file(path: Path, kind: str, missing: str, resource: str) -> FileResponse:
+    try:
+        return FileResponse(path.open("rb"), content_type=kind)
+    except FileNotFoundError as error:
+        raise NotFound(missing, resource=resource) from error

@@ -16,6 +16,7 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from paas.controller.texts import storable
 from paas.errors import BadRequest, NotFound, PaasError, Unauthorized
 
 T = TypeVar("T")
@@ -42,7 +43,8 @@ def machine(view: View) -> View:
 
 def _authorise(request: HttpRequest) -> None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip(), settings.SECRETS.machine_token):
+    shown, known = token.strip().encode("utf-8", "replace"), settings.SECRETS.machine_token.encode()
+    if scheme.lower() != "bearer" or not hmac.compare_digest(shown, known):
         raise Unauthorized(
             "This endpoint is for the platform's own agents and routers; show the machine token."
         )
@@ -65,7 +67,7 @@ def body(request: HttpRequest, decode: Callable[[bytes, type[T]], T], type_: typ
         parts.append(chunk)
     try:
         return decode(b"".join(parts), type_)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadRequest(f"The body is not a {type_.__name__}: {error}") from error
 
 
@@ -74,7 +76,7 @@ def find(model: type[Row], name_or_id: str) -> Row:
     try:
         found = model._default_manager.filter(id=UUID(name_or_id)).first()
     except ValueError:
-        found = model._default_manager.filter(name=name_or_id).first()
+        found = model._default_manager.filter(name=storable(name_or_id)).first()
     if found is None:
         raise NotFound(f"There is no {model.__name__.lower()} {name_or_id}; register it first.")
     return found

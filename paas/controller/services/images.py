@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import time
 from collections.abc import Iterable
@@ -43,12 +44,23 @@ def store_image(digest: str, chunks: Iterable[bytes]) -> int:
                 hasher.update(chunk)
                 size += len(chunk)
                 file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())  # a power cut must not leave a release whose image is half there
         if f"sha256:{hasher.hexdigest()}" != digest:
             raise InvalidParams(f"The bytes sent do not have the digest {digest}; send them again.")
         temporary.rename(target)
     finally:
         temporary.unlink(missing_ok=True)
     return size
+
+
+def is_kept(digest: str) -> bool:
+    """Tell whether the image is there; if so it is spared for as long as a new one, as somebody is about to name it."""
+    try:
+        os.utime(image_path(digest))
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def builder_image() -> ImageRef | None:
@@ -61,7 +73,12 @@ def builder_image() -> ImageRef | None:
 
 
 def forget_unused() -> int:
-    """Delete images that nothing names. Returns how many."""
+    """Delete images that nothing names and nobody has asked for lately. Returns how many."""
+    folder = Path(settings.PAAS.home) / "images" / "sha256"
+    # Those that are old now; what names them is read after that, so that a row written meanwhile counts.
+    candidates = [file for file in (folder.iterdir() if folder.is_dir() else ()) if _is_old(file)]
+    if not candidates:
+        return 0
     used = set(Slug.objects.values_list("digest", flat=True))
     layers = [
         *Stack.objects.values_list("run_layers", flat=True),
@@ -72,12 +89,14 @@ def forget_unused() -> int:
     builder = builder_image()
     if builder is not None:
         used.add(builder.digest)
-    folder = Path(settings.PAAS.home) / "images" / "sha256"
-    doomed = [
-        file
-        for file in (folder.iterdir() if folder.is_dir() else ())
-        if f"sha256:{file.name}" not in used and time.time() - file.stat().st_mtime > GRACE_SECONDS
-    ]
+    doomed = [file for file in candidates if f"sha256:{file.name}" not in used and _is_old(file)]
     for file in doomed:
         file.unlink(missing_ok=True)
     return len(doomed)
+
+
+def _is_old(file: Path) -> bool:
+    try:
+        return time.time() - file.stat().st_mtime > GRACE_SECONDS
+    except FileNotFoundError:
+        return False

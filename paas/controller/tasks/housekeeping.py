@@ -1,20 +1,24 @@
-"""What keeps the platform from filling up: old releases, unused slugs, repositories of destroyed apps."""
+"""What keeps the platform from filling up: old rows, unused images, and what apps that are gone have left behind."""
 
 from __future__ import annotations
 
 import logging
 import shutil
 import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 from celery import shared_task
 from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.db.models import Count
 from django.utils import timezone
 
-from paas.controller.models import App, Build, Event, OneOff, Release, Slug
-from paas.controller.redis_connection import RedisError
+from paas.controller import streams
+from paas.controller.models import App, Build, Event, OneOff, Release, Slug, Token
+from paas.controller.redis_connection import RedisError, client
 from paas.controller.services import logs, releases
 from paas.controller.services.images import forget_unused
 
@@ -22,21 +26,91 @@ logger = logging.getLogger(__name__)
 
 EVENTS_KEPT = timedelta(days=365)
 ONE_OFFS_KEPT = timedelta(days=1)
+SLUGS_KEPT = timedelta(hours=1)  # of slugs that no release names (yet)
+EXPIRED_TOKENS_KEPT = timedelta(days=30)
 ORPHAN_SECONDS = 3600.0
 
 
 @shared_task
 def housekeeping() -> None:
-    now = timezone.now()
-    for app in App.objects.all():
+    """Do every chore; one that fails does not keep the others from being done."""
+    for chore in CHORES:
+        try:
+            chore()
+        except Exception:
+            logger.exception("%s failed; it is done again at the next round", chore.__name__)
+
+
+def prune_releases() -> None:
+    kept = max(1, settings.PAAS.releases_kept)
+    for app in App.objects.annotate(count=Count("releases")).filter(count__gt=kept):
         releases.prune(app)
-    Slug.objects.filter(releases__isnull=True, created_at__lt=now - timedelta(hours=1)).delete()
+
+
+def prune_builds() -> None:
+    """Keep as many builds, with their output, as releases."""
+    kept = max(1, settings.PAAS.releases_kept)
+    for app in App.objects.annotate(count=Count("builds")).filter(count__gt=kept):
+        old = list(app.builds.order_by("-created_at", "id").values_list("id", flat=True)[kept:])
+        app.builds.filter(id__in=old, finished_at__isnull=False).delete()
+
+
+def prune_rows() -> None:
+    now = timezone.now()
+    Slug.objects.filter(releases__isnull=True, created_at__lt=now - SLUGS_KEPT).delete()
     Event.objects.filter(at__lt=now - EVENTS_KEPT).delete()
     OneOff.objects.filter(finished_at__lt=now - ONE_OFFS_KEPT, deployment__isnull=True).delete()
     Release.objects.filter(status=Release.Status.PENDING, deployments__isnull=True).update(status="failed")
+    Token.objects.filter(expires_at__lt=now - EXPIRED_TOKENS_KEPT).delete()
+    Session.objects.filter(expire_date__lt=now).delete()
+
+
+def sweep_images() -> None:
     forget_unused()
-    _sweep_sources()
-    _sweep_repositories()
+
+
+def sweep_sources() -> None:
+    active = Build.objects.filter(status__in=["pending", "building"]).values_list("id", flat=True)
+    files = _orphans("sources", "*.tar", {f"{one}.tar" for one in active})
+    for file in files:
+        file.unlink(missing_ok=True)
+
+
+def sweep_repositories() -> None:
+    for path in _orphans(
+        "repos", "*.git", {f"{one}.git" for one in App.objects.values_list("id", flat=True)}
+    ):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _orphans(folder: str, pattern: str, known: set[str]) -> Iterator[Path]:
+    """Yield what lies in a folder of the data folder and has belonged to nothing known for a while."""
+    for path in list((Path(settings.PAAS.home) / folder).glob(pattern)):
+        try:
+            age = time.time() - path.stat().st_mtime
+        except FileNotFoundError:
+            continue
+        if path.name not in known and age > ORPHAN_SECONDS:
+            yield path
+
+
+def sweep_logs() -> None:
+    """Drop the logs of apps that are gone: a last line may have arrived after `forget_app`."""
+    known = {streams.app_log(one) for one in App.objects.values_list("id", flat=True)}
+    for key in list(client().scan_iter(match=streams.app_log("*"), count=500)):
+        if key not in known:
+            client().delete(key)
+
+
+CHORES: tuple[Callable[[], None], ...] = (
+    prune_releases,
+    prune_builds,
+    prune_rows,
+    sweep_images,
+    sweep_sources,
+    sweep_repositories,
+    sweep_logs,
+)
 
 
 @shared_task
@@ -49,23 +123,4 @@ def forget_app(app_id: str) -> None:
     try:
         logs.forget(app_id)
     except RedisError as error:
-        logger.warning("The log of %s stays until Redis drops it: %s", app_id, error)
-
-
-def _sweep_sources() -> None:
-    folder = Path(settings.PAAS.home) / "sources"
-    active = {
-        f"{one}.tar"
-        for one in Build.objects.filter(status__in=["pending", "building"]).values_list("id", flat=True)
-    }
-    for file in folder.glob("*") if folder.is_dir() else ():
-        if file.name not in active and time.time() - file.stat().st_mtime > ORPHAN_SECONDS:
-            file.unlink(missing_ok=True)
-
-
-def _sweep_repositories() -> None:
-    folder = Path(settings.PAAS.home) / "repos"
-    known = {f"{one}.git" for one in App.objects.values_list("id", flat=True)}
-    for path in folder.glob("*.git") if folder.is_dir() else ():
-        if path.name not in known and time.time() - path.stat().st_mtime > ORPHAN_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
+        logger.warning("The log of %s stays until the next sweep: %s", app_id, error)
