@@ -8,4 +8,4 @@ from paas.settings import *  # noqa: F403
 ROOT_URLCONF = "paas.urls_git"
 WSGI_APPLICATION = "paas.git_wsgi.application"
 MIDDLEWARE = ["paas.middleware.RequestIdMiddleware"]
-TEMPLATES: list[dict[str, object]] = []
+TEMPLATES = []

@@ -11,7 +11,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from .app_json import parse_health_checks
 from .buildpacks import BUILDPACKS, detect
 from .environment import build_environment
 from .errors import BuildError
@@ -86,6 +88,7 @@ def compile_source(request: Request, work: Workspace) -> Result:
         unpacked = unpack_source(request.source, work.app)
         drop_ignored(work)
     declared = read_procfile(work)
+    health_checks = read_health_checks(work)
     buildpack = detect(work.app, BUILDPACKS)
     with work.timed("compile"):
         compiled = buildpack.compile(work)
@@ -103,6 +106,7 @@ def compile_source(request: Request, work: Workspace) -> Result:
         node=compiled.node,
         launch=f"{work.app}/.paas/launch",
         config_defaults=dict(compiled.env),
+        health_checks=health_checks,
         warnings=tuple(work.output.warnings),
         files=files,
         size=size,
@@ -130,6 +134,11 @@ def read_procfile(work: Workspace) -> dict[str, str]:
         if entry.is_file() and entry.name.lower() in ("procfile", "procfile.txt", "profile.txt"):
             work.output.warn(f"{entry.name} is not read: the file must be named Procfile.")
     return {}
+
+
+def read_health_checks(work: Workspace) -> dict[str, dict[str, Any]]:
+    file = work.app / "app.json"
+    return parse_health_checks(file.read_bytes()) if file.is_file() else {}
 
 
 def process_types(work: Workspace, declared: Mapping[str, str], compiled: Compiled) -> dict[str, str]:

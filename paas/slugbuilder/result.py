@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Failure:
 @dataclass(frozen=True)
 class Result:
     """`process_types` maps type to command; `launch` is the program that takes such a command as its one argument;
-    `config_defaults` are environment variables that config vars override; `size` is the unpacked app in bytes;
+    `config_defaults` are environment variables that config vars override;
+    `health_checks` maps type to an HTTP check; `size` is the unpacked app in bytes;
     `timings` are seconds per step."""
 
     stack: str
@@ -39,6 +41,7 @@ class Result:
     node: str = ""
     launch: str = "/app/.paas/launch"
     config_defaults: dict[str, str] = field(default_factory=dict)
+    health_checks: dict[str, dict[str, Any]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     files: int = 0
     size: int = 0

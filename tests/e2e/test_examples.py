@@ -170,3 +170,25 @@ def test_other_branches_tags_force_and_clone(
         capture_output=True,
     )
     assert git(tmp_path / "back", "rev-parse", "HEAD") == git(folder, "rev-parse", "again")
+
+
+def test_a_health_check_declared_in_the_code(
+    platform: Platform, make_repository: Callable[..., Path]
+) -> None:
+    """The port is open at once; only when the path answers 200 is the release healthy."""
+    files = apps.plain("one")
+    files["server.py"] = (
+        files["server.py"]
+        .replace(
+            "    def do_GET(self):\n",
+            "    def do_GET(self):\n"
+            "        if time.time() - BORN < 4:\n"
+            "            return self.send_error(503)\n",
+        )
+        .replace("VERSION =", "BORN = time.time()\nVERSION =")
+    )
+    files["app.json"] = '{"healthchecks": {"web": [{"type": "startup", "path": "/health"}]}}'
+    app, _ = deployed(platform, make_repository(files=files))
+    assert platform.get(app).text.startswith("one"), "live means healthy, not merely listening"
+    timings = platform.api("GET", f"/apps/{app}/deployments").json()[-1]["timings"]
+    assert timings["boot"] >= 3

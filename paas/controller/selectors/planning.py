@@ -145,7 +145,7 @@ def describe_exit(info: ExitInfo) -> str:
         case ExitReason.SIGNALED:
             return f"was killed by signal {info.signal}"
         case ExitReason.OOM:
-            return "used more memory than its size has and was killed (R14)"
+            return "used more memory than its size has and was killed (R15)"
         case ExitReason.NOT_FOUND:
             return "could not start: its command was not found (status 127)"
         case ExitReason.NOT_EXECUTABLE:

@@ -111,7 +111,10 @@ def health_check(release: Release, process_type: str) -> HealthCheck:
         return HealthCheck(kind=HealthKind.STEADY)
     if declared.get("path"):
         return HealthCheck(
-            kind=HealthKind.HTTP, path=declared["path"], start_timeout=float(settings.PAAS.boot_timeout)
+            kind=HealthKind.HTTP,
+            path=declared["path"],
+            timeout=declared.get("timeout", 3.0),
+            start_timeout=float(settings.PAAS.boot_timeout),
         )
     return HealthCheck(kind=HealthKind.TCP, start_timeout=float(settings.PAAS.boot_timeout))
 

@@ -52,12 +52,20 @@ class Failure(msgspec.Struct, frozen=True):
     message: Text
 
 
+class DeclaredCheck(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An HTTP health check that the code declares; `timeout` in seconds."""
+
+    path: Annotated[str, msgspec.Meta(pattern=r"^/[!-~]*$", max_length=500)]
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=60)] = 3.0
+
+
 class Result(msgspec.Struct, frozen=True):
     """What the controller takes from a build's `result.json`; the rest of it is for people."""
 
     process_types: Annotated[dict[ProcessType, Text], msgspec.Meta(max_length=100)] = {}
     config_defaults: Annotated[dict[Variable, Text], msgspec.Meta(max_length=200)] = {}
     buildpacks: Annotated[tuple[UsedBuildpack, ...], msgspec.Meta(max_length=20)] = ()
+    health_checks: Annotated[dict[ProcessType, DeclaredCheck], msgspec.Meta(max_length=100)] = {}
     error: Failure | None = None
 
 
@@ -230,7 +238,8 @@ def succeed(build: Build, slug_image: ImageRef, result: Result, timings: dict[st
             stack=build.stack,
         )
         description = f"Deploy {build.commit[:8]}" if build.commit else "Deploy"
-        release = release_slug(build.user, build.app, slug, description)
+        checks = msgspec.to_builtins(result.health_checks)
+        release = release_slug(build.user, build.app, slug, description, checks)
         Build.objects.filter(id=build.id).update(slug=slug, release=release, timings=_timings(build, timings))
     _close(build)
 

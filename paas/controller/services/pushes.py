@@ -21,7 +21,7 @@ from paas.controller.services import accounts, builds, events
 from paas.controller.services.apps import repository_path
 from paas.errors import NotFound, PaasError
 
-PUSHER_SECONDS = 15  # how long a push that shows no sign of life counts as alive
+PUSHER_SECONDS = 8  # how long a push that shows no sign of life counts as alive
 
 
 class PushBackend:

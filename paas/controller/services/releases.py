@@ -85,15 +85,28 @@ def initial_release(user: User, app: App) -> Release:
     )
 
 
-def release_slug(user: User | None, app: App, slug: Slug, description: str) -> Release:
-    """Release a slug with the config of the newest release. The first one scales `web` to 1."""
+def release_slug(
+    user: User | None, app: App, slug: Slug, description: str, health_checks: dict[str, Any] | None = None
+) -> Release:
+    """Release a slug with the config of the newest release. The first one scales `web` to 1.
+
+    `health_checks` are what the code declares; None keeps those of the newest release.
+    """
     if slug.app_id != app.id:
         raise InvalidParams(f"That slug is not one of {app.name}.")
     with transaction.atomic():
         app = lock_app(app.id)
         base = newest_release(app)
         formation = formation_for(slug, base.formation if base else {})
-        return create_release(user, app, Release.Kind.DEPLOY, description, slug=slug, formation=formation)
+        return create_release(
+            user,
+            app,
+            Release.Kind.DEPLOY,
+            description,
+            slug=slug,
+            formation=formation,
+            health_checks=health_checks,
+        )
 
 
 def formation_for(slug: Slug, before: Formation) -> Formation:

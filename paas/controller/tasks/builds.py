@@ -36,6 +36,7 @@ RESULT_PATH = "/tmp/build/result.json"
 SOURCE_PATH = "/source.tar"
 AGENT_PATIENCE = 60.0  # seconds an agent may be away in mid-build before the build fails
 PUSHER_PATIENCE = 20.0  # seconds without a sign of the pusher before the build is cancelled
+PUSHER_GRACE = 5.0  # seconds to wait for such a sign before a release is made
 BEAT = 1.0
 
 
@@ -192,6 +193,9 @@ def _finish(build: Build, status: JobStatus, seconds: float) -> None:
         after = steps.get("package", 0.0) + steps.get("upload", 0.0)
         timings = {"build": max(0.0, seconds - after), "package": after}
         slug = ImageRef(digest=status.slug.digest, size=status.slug.size)
+        if not _pusher_waits(build):
+            builds.cancel_build(None, build)
+            return
         build_output.write(build.id, f"-----> Packaged: {slug.size / 1024**2:.1f} MB, {slug.digest[:19]}")
         builds.succeed(build, slug, builds.read_result(status.result), timings)
         return
@@ -204,6 +208,19 @@ def _finish(build: Build, status: JobStatus, seconds: float) -> None:
         )
     else:
         builds.fail(build, "build_failed", status.message or "the build ended without a result")
+
+
+def _pusher_waits(build: Build) -> bool:
+    """Whether the push is still there to be told: what nobody waits for must not go live behind git's back.
+
+    A Redis that has just restarted gets some time to hear of the pusher again.
+    """
+    deadline = time.monotonic() + PUSHER_GRACE
+    while builds.pusher_is_there(build) is False:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 @contextmanager
