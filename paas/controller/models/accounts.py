@@ -25,6 +25,8 @@ class User(AbstractBaseUser):
     name = models.CharField(max_length=200, blank=True)
     is_admin = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
+    # An admin made the password and knows it: it is good for choosing another one, and for nothing else.
+    password_temporary = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

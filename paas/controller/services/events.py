@@ -12,4 +12,12 @@ from paas.controller.models import App, Event, User
 
 def record(user: User | None, action: str, resource: object, app: App | None = None, **data: Any) -> Event:
     """Write the event. `data` must hold no secret: names of config vars, never their values."""
-    return Event.objects.create(actor=user, app=app, action=action, resource=str(resource)[:64], data=data)
+    return Event.objects.create(
+        actor=user,
+        actor_email=user.email if user else "",
+        app=app,
+        app_name=app.name if app else "",
+        action=action,
+        resource=str(resource)[:64],
+        data=data,
+    )
