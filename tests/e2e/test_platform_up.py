@@ -154,6 +154,7 @@ def test_ctrl_c_stops_it_also_when_nobody_reads_its_output(own: Platform) -> Non
     """`script/up | tee file`: the same Ctrl-C ends tee first."""
     own.stop()
     ready_file = own.home / "ready.json"
+    ready_file.unlink(missing_ok=True)  # a supervisor that was killed has left its own
     command = (sys.executable, "-m", "paas.supervisor", "up", "--no-sample", "--ready-file", str(ready_file))
     up = subprocess.Popen(
         command, cwd=ROOT, env=own.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
