@@ -1,6 +1,6 @@
 """A host agent and a router as small real HTTP servers, and a worker that takes tasks from the real queue.
 
-In: what the controller sends over HTTP and through Redis.  Out: reports to its internal endpoints, as machines send them.
+In: what the controller sends over HTTP and through Redis.  Out: reports to its internal endpoints.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from paas.router import table as routing
 from runtime import model
 
 GIB = 1024**3
+CRASH = model.ExitInfo(reason=model.ExitReason.EXITED, code=1, tail=("Traceback", "KeyError: 'A'"))
 NO_ADDRESS = "http://127.0.0.1:1"  # nothing listens there
 
 
@@ -42,8 +43,7 @@ class Agent:
     cancelled: list[str] = field(default_factory=list)
     refuses: str = ""
     obeys: Callable[[model.InstanceSpec], model.InstanceState] = lambda spec: model.InstanceState.UP
-    result: str = ""
-    slug: model.ImageRef | None = None
+    exit: model.ExitInfo = CRASH
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def take(self, wanted: model.WantedState) -> None:
@@ -60,7 +60,8 @@ class Agent:
                 known = self.instances.get(id_)
                 state = self.obeys(spec)
                 if known is None or known.state is not state:
-                    self.set(id_, state, address=f"10.1.0.{number}", port=spec.container.port)
+                    ended = {"last_exit": self.exit} if state is model.InstanceState.CRASHED else {}
+                    self.set(id_, state, address=f"10.1.0.{number}", port=spec.container.port, **ended)
             self.instances = {id_: one for id_, one in self.instances.items() if id_ in self.wanted}
 
     def set(self, id_: str, state: model.InstanceState, **values: Any) -> None:
