@@ -14,12 +14,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from paas.controller.api import limits
-from paas.controller.api.authentication import EVERYONE, GLOBAL
+from paas.controller.api.authentication import (
+    BY_PASSWORD,
+    BY_TOKEN,
+    EVERYONE,
+    GLOBAL,
+    PasswordAuthentication,
+)
 from paas.controller.api.references import Constant, Time
-from paas.controller.api.resource import Resource, actor, caller, read, render
+from paas.controller.api.resource import Resource, actor, caller, read, render, token_of
 from paas.controller.models import User
 from paas.controller.services.accounts import change_name, change_password
-from paas.errors import InvalidParams
+from paas.errors import InvalidParams, Unauthorized
 
 
 class AccountSerializer(serializers.Serializer[User]):
@@ -63,17 +69,26 @@ class RateLimitSerializer(serializers.Serializer[Any]):
 
 
 class Account(Resource):
+    authentication_classes = [PasswordAuthentication]
     readers = EVERYONE
     writers = GLOBAL
 
-    @extend_schema(operation_id="getAccount", responses=AccountSerializer)
+    @extend_schema(operation_id="getAccount", auth=BY_TOKEN, responses=AccountSerializer)
     def get(self, request: Request) -> Response:
         """Show your account."""
         return render(AccountSerializer, actor(request))
 
-    @extend_schema(operation_id="updateAccount", request=AccountChangeSerializer, responses=AccountSerializer)
+    @extend_schema(
+        operation_id="updateAccount",
+        auth=BY_PASSWORD,
+        request=AccountChangeSerializer,
+        responses=AccountSerializer,
+    )
     def patch(self, request: Request) -> Response:
-        """Change your name, or your password (give the current one as `password`)."""
+        """Change your name, or your password (give the current one as `password`).
+
+        The password also with e-mail address and password as Basic credentials: the first thing after an invitation.
+        """
         user, body = actor(request), read(request, AccountChangeSerializer)
         if "new_password" in body:
             if "password" not in body or "name" in body:
@@ -81,6 +96,8 @@ class Account(Resource):
                     "To change the password send password (the current one) and new_password only."
                 )
             change_password(user, body["password"], body["new_password"])
+        elif token_of(request) is None:
+            raise Unauthorized("With a password only the password can be changed; use a token.")
         elif "name" in body:
             change_name(user, body["name"])
         return render(AccountSerializer, user)

@@ -27,6 +27,9 @@ PROTECTED = {"global", "read-protected", "write-protected"}
 WRITERS = {"global", "write", "write-protected"}
 EVERYONE = set(SCOPES)
 GLOBAL = {"global"}
+# Security requirements (OpenAPI 3.0.3, 4.8.30): one of the list is enough. The parameter is typed as names only.
+BY_TOKEN: Any = [{"token": []}]
+BY_PASSWORD: Any = [{"token": []}, {"password": []}]
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -47,11 +50,14 @@ class TokenAuthentication(BaseAuthentication):
 
 
 class LoginAuthentication(TokenAuthentication):
-    """Also e-mail and password, for the one endpoint that hands out tokens."""
+    """Also e-mail and password, for the endpoint that hands out tokens."""
+
+    method = "POST"
+    temporary = False  # whether a password that an admin made is good enough
 
     def authenticate(self, request: Request) -> tuple[User, Token | None] | None:
         email, password = read_credentials(request.headers.get("Authorization", "").strip())
-        if request.method != "POST" or "@" not in email:
+        if request.method != self.method or "@" not in email:
             return super().authenticate(request)
         caller = f"{request.META.get('REMOTE_ADDR', '')} {email.strip().lower()}"
         limits.refuse_when_spent(limits.FAILED_LOGINS, caller)
@@ -59,7 +65,20 @@ class LoginAuthentication(TokenAuthentication):
         if user is None:
             limits.spend(limits.FAILED_LOGINS, caller)
             raise Unauthorized("The e-mail address or the password is wrong.")
+        if user.password_temporary and not self.temporary:
+            raise Forbidden(
+                "This password was made by an admin and is good for choosing your own only: "
+                "`paas login` asks for one, and so does the dashboard.",
+                id="password_temporary",
+            )
         return user, None
+
+
+class PasswordAuthentication(LoginAuthentication):
+    """The same for the endpoint that changes the password: who has only just been invited has no token yet."""
+
+    method = "PATCH"
+    temporary = True
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -72,6 +91,7 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
 
 class LoginScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "paas.controller.api.authentication.LoginAuthentication"
+    match_subclasses = True
     name = "password"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:

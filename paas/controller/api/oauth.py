@@ -14,7 +14,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from paas.controller.api.authentication import GLOBAL, SCOPES, LoginAuthentication, read_credentials
+from paas.controller.api.authentication import (
+    BY_PASSWORD,
+    BY_TOKEN,
+    GLOBAL,
+    SCOPES,
+    LoginAuthentication,
+    read_credentials,
+)
 from paas.controller.api.ranges import Field, uuid_field
 from paas.controller.api.references import Constant, EmptySerializer, Time
 from paas.controller.api.resource import Resource, actor, get_row, read, render, render_rows, token_of
@@ -23,9 +30,6 @@ from paas.controller.services.accounts import create_token, describe_token, revo
 from paas.errors import NotFound
 
 ORDERS = {"id": uuid_field(), "created_at": Field("created_at")}
-# Security requirements (OpenAPI 3.0.3, 4.8.30): one of the list is enough. The parameter is typed as names only.
-BY_TOKEN: Any = [{"token": []}]
-BY_PASSWORD: Any = [{"token": []}, {"password": []}]
 LONGEST = 10 * 365 * 24 * 3600
 
 

@@ -24,16 +24,21 @@ from paas.controller.api import (
     schema,
     sources,
     stacks,
+    transfers,
+    users,
 )
 
 APP = "apps/<str:app>"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("account", account.Account.as_view()),
+    path("account/app-transfers", transfers.AppTransfers.as_view()),
     path("account/rate-limits", account.RateLimits.as_view()),
     path("apps", apps.Apps.as_view()),
     path("users/~/apps", apps.OwnApps.as_view()),
+    path("users", users.Users.as_view()),
     path("users/~", account.Me.as_view()),
+    path("users/<str:user>", users.OneUser.as_view()),
     path(APP, apps.OneApp.as_view()),
     path(f"{APP}/available-stacks", stacks.AppStacks.as_view()),
     path(f"{APP}/buildpack-installations", buildpacks.BuildpackInstallations.as_view()),
@@ -41,6 +46,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{APP}/builds/<str:build>", builds.OneBuild.as_view()),
     path(f"{APP}/builds/<str:build>/result", builds.BuildResult.as_view()),
     path(f"{APP}/collaborators", collaborators.Collaborators.as_view()),
+    path(f"{APP}/collaborators/<str:collaborator>", collaborators.OneCollaborator.as_view()),
     path(f"{APP}/config-vars", config_vars.ConfigVars.as_view()),
     path(f"{APP}/deployments", deployments.Deployments.as_view()),
     path(f"{APP}/deployments/<str:deployment>", deployments.OneDeployment.as_view()),

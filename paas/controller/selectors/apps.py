@@ -16,9 +16,11 @@ from paas.errors import NotFound
 
 
 def visible_apps(user: User) -> QuerySet[App]:
-    """Return the apps that `user` may work on, by name."""
+    """Return the apps that `user` may work on, by name; none for an account that is switched off."""
     apps = App.objects.select_related("owner", "current_release").order_by("name")
     apps = apps.defer("current_release__config_encrypted", "current_release__output")
+    if not user.is_active:
+        return apps.none()
     if user.is_admin:
         return apps
     shared = Collaborator.objects.filter(user=user).values("app_id")
@@ -31,6 +33,17 @@ def access_app(user: User, name_or_id: str) -> App:
     if app is None:
         raise NotFound("Couldn't find that app.", resource="app")
     return app
+
+
+def may_administer(user: User, app: App) -> bool:
+    """Tell whether `user` decides about the app itself: its name, its people, its end. Others work on it."""
+    return user.is_active and (user.is_admin or app.owner_id == user.id)
+
+
+def has_access(user_id: UUID, app_id: UUID) -> bool:
+    """Tell whether an account may still see an app, for what goes on for longer than a request."""
+    user = User.objects.filter(id=user_id).first()
+    return user is not None and visible_apps(user).filter(id=app_id).exists()
 
 
 def _by_identity(name_or_id: str) -> Q:

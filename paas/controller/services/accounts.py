@@ -29,8 +29,19 @@ USED_EVERY = timedelta(
 )  # how exact last_used_at is: a write per request would cost more than it tells
 
 
-def create_user(email: str, password: str, *, name: str = "", is_admin: bool = False) -> User:
-    """Create an account. Raises InvalidParams for an address or password that cannot be used, Conflict if it exists."""
+def create_user(
+    email: str,
+    password: str,
+    *,
+    name: str = "",
+    is_admin: bool = False,
+    temporary: bool = False,
+    by: User | None = None,
+) -> User:
+    """Create an account, in the name of `by` if it is for somebody else; a `temporary` password must be replaced.
+
+    Raises InvalidParams for an address or password that cannot be used, Conflict if it exists.
+    """
     try:
         validate_email(email)
     except ValidationError as error:
@@ -40,8 +51,14 @@ def create_user(email: str, password: str, *, name: str = "", is_admin: bool = F
     _check_password(password)
     try:
         with transaction.atomic():
-            user = User.objects.create_user(email, password, name=storable(name)[:200], is_admin=is_admin)
-            events.record(user, "user.create", user.id, email=user.email)
+            user = User.objects.create_user(
+                email,
+                password,
+                name=storable(name.strip())[:200],
+                is_admin=is_admin,
+                password_temporary=temporary,
+            )
+            events.record(by or user, "user.create", user.id, email=user.email, admin=is_admin)
     except IntegrityError as error:
         raise Conflict(f"There is an account for {email} already.") from error
     return user
@@ -59,8 +76,11 @@ def change_password(user: User, old: str, new: str) -> None:
     if not user.check_password(old):
         raise Unauthorized("The current password is wrong; nothing was changed.")
     _check_password(new)
+    if new == old:
+        raise InvalidParams("The new password is the current one; choose another.")
     user.set_password(new)
-    user.save(update_fields=["password", "updated_at"])
+    user.password_temporary = False
+    user.save(update_fields=["password", "password_temporary", "updated_at"])
     events.record(user, "user.password", user.id)
 
 

@@ -14,9 +14,10 @@ from django.db import IntegrityError, transaction
 from paas.controller.models import App, Instance, Stack, User
 from paas.controller.queue import enqueue
 from paas.controller.services import deployments, events, releases
+from paas.controller.services.collaborators import check_administers
 from paas.controller.services.locking import lock_app, lock_instances
 from paas.controller.texts import storable
-from paas.errors import Forbidden, InvalidParams
+from paas.errors import InvalidParams
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
 # Names that would shadow the platform's own host names.
@@ -73,11 +74,12 @@ def create_app(user: User, name: str | None, stack: str | None = None) -> App:
 
 
 def rename_app(user: User, app: App, name: str) -> App:
-    """Rename an app; its host name follows at once, its repository and id stay."""
+    """Rename an app; its host name follows at once, its repository and id stay. Its owner or an admin may."""
     check_name(name)
     try:
         with transaction.atomic():
             app = lock_app(app.id)
+            check_administers(user, app, "rename it")
             old, app.name = app.name, name
             app.save(update_fields=["name", "updated_at"])
             deployments.bump_routes()
@@ -112,14 +114,13 @@ def set_stack(user: User, app: App, name: str) -> App:
 @transaction.atomic
 def destroy_app(user: User, app: App) -> None:
     """Delete an app with everything of it. Only its owner or an admin may."""
-    if app.owner_id != user.id and not user.is_admin:
-        raise Forbidden(f"Only the owner of {app.name} can destroy it.")
     app = lock_app(app.id)
+    check_administers(user, app, "destroy it")
     app_id, name = app.id, app.name
     instances = Instance.objects.filter(app=app)
     deployments.touch_hosts(instances.values_list("host_id", flat=True))
     lock_instances(instances)
-    events.record(user, "app.destroy", app_id, None, name=name)
+    events.record(user, "app.destroy", app_id, app, name=name)
     for build in app.builds.filter(status__in=["pending", "building"]):
         enqueue("builds.stop_job", str(build.id), str(build.host_id or ""))
     for one_off in app.one_offs.filter(finished_at__isnull=True):

@@ -3,8 +3,8 @@
 In: an app, hosts or instances inside a transaction.  Out: their rows, locked until the transaction ends.
 
 PostgreSQL locks rows; on SQLite a transaction holds the whole database anyway (BEGIN IMMEDIATE). Whoever takes more
-than one lock takes them in this order: app, hosts, instances, one-offs, the route version, each kind by id. So a report
-and a plan that meet wait for each other, instead of one of them being killed to end a deadlock.
+than one lock takes them in this order: accounts, app, hosts, instances, one-offs, the route version, each kind by id.
+So a report and a plan that meet wait for each other, instead of one of them being killed to end a deadlock.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import QuerySet
 
-from paas.controller.models import App, Host, Instance
+from paas.controller.models import App, Host, Instance, User
 from paas.errors import NotFound
 
 CLAIMS = 7041  # number of the advisory lock under which builds are claimed
@@ -32,6 +32,11 @@ def lock_app(app_id: UUID) -> App:
 def lock_app_if_there(app_id: UUID) -> App | None:
     """Return the app locked, or None. NO KEY: rows that only refer to the app can be written meanwhile."""
     return App.objects.select_for_update(no_key=True).filter(id=app_id).first()
+
+
+def lock_accounts(accounts: QuerySet[User]) -> list[User]:
+    """Lock accounts and return them as they are now; rows that only refer to them can be written meanwhile."""
+    return list(accounts.select_for_update(no_key=True).order_by("id"))
 
 
 def lock_hosts(ids: Iterable[UUID] | None = None) -> list[Host]:
