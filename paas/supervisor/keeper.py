@@ -93,7 +93,7 @@ class Keeper:
             self._watch = None
 
     async def _launch(self) -> None:
-        self.state = "starting"
+        self.state, self._since = "starting", time.monotonic()
         with self._log.open("ab") as log:
             self._offset = log.tell()
             # PDEATHSIG: a supervisor that is killed takes its processes along, so that no port stays taken.
@@ -108,7 +108,6 @@ class Keeper:
                 umask=0o022 if self.process.own_settings else 0o077,
                 start_new_session=True,
             )
-        self._since = time.monotonic()
         self._changed()
 
     async def _become_ready(self) -> None:
@@ -137,12 +136,14 @@ class Keeper:
             self._say(f"{self.process.name} ended {describe(code)}; it is started again in {delay:.1f} s.")
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY)
-            await self._launch()
             try:
+                await self._launch()
                 await self._become_ready()
                 self._say(f"{self.process.name} is back (process {self.pid}).")
             except StartFailed as error:
                 self._say(str(error))
+            except OSError as error:  # no memory, no descriptor, a full disk: that passes
+                self._say(f"{self.process.name} could not be started: {error}.")
 
     async def _end(self, asked: bool, within: float) -> None:
         ending, child = self.process.ending, self._child

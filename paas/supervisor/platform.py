@@ -162,7 +162,11 @@ class Platform:
 
     def _record(self) -> None:
         entries = {name: keeper.entry() for name, keeper in self._keepers.items()}
-        proctable.record(self._layout, {name: entry for name, entry in entries.items() if entry is not None})
+        running = {name: entry for name, entry in entries.items() if entry is not None}
+        try:
+            proctable.record(self._layout, running)
+        except OSError as error:  # a full disk must not end the supervision; the next change writes it again
+            self._say(f"The table of processes cannot be written: {error}.")
 
     async def _rotate_logs(self) -> None:
         while True:

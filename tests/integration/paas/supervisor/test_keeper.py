@@ -62,6 +62,24 @@ def test_a_process_that_is_killed_is_started_again(tmp_path: Path) -> None:
     run(scenario)
 
 
+def test_a_start_that_the_machine_refuses_is_tried_again(tmp_path: Path) -> None:
+    """A disk that is full for a minute must not end the supervision for good."""
+
+    async def scenario() -> None:
+        bench = Bench(tmp_path, STEADY)
+        await bench.keeper.start()
+        log = bench.layout.log("sample")
+        log.unlink()
+        log.mkdir()  # nobody, not even root, can open it for writing
+        os.kill(bench.keeper.pid, signal.SIGKILL)
+        await bench.until(lambda: sum("could not be started" in line for line in bench.said) >= 2)
+        log.rmdir()
+        await bench.until(lambda: bench.keeper.state == "running")
+        await bench.keeper.stop()
+
+    run(scenario)
+
+
 def test_children_of_a_killed_process_do_not_outlive_it(tmp_path: Path) -> None:
     child_file = tmp_path / "child"
     program = (
