@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shlex
 import socket
 import subprocess
 import time
@@ -48,14 +49,18 @@ def arguments(container: str, runtime: str, places: Places, stdio: Stdio = Stdio
     """Return conmon's command line; it holds no secret, the environment is in config.json.
 
     --stdin, even when nothing is ever sent: without it stdin is the host's /dev/null, and crun gives the files of
-    stdin, stdout and stderr to the app's user, who could then chmod the /dev/null of the whole host.
+    stdin, stdout and stderr to the app's user, who could then chmod the /dev/null of the whole host. With a terminal
+    conmon leaves crun /dev/null all the same: there a shell hands it a file of the bundle instead.
     A terminal outlives its clients, hence --leave-stdin-open; with it a pipe could never be closed.
     """
     bundle = places.bundle
     log = f"k8s-file:{places.log}" if stdio.logged else "none"
+    words = [runtime, "--root", places.state]
+    if stdio.tty:
+        words = ["/bin/sh", "-c", f'exec "$0" "$@" <>{shlex.quote(f"{bundle}/stdio")} >&0', *words]
     return [
         *("conmon", "--api-version", "1", "-c", container, "-u", container, "-n", container),
-        *("-r", runtime, "--runtime-arg", "--root", "--runtime-arg", places.state),
+        *("-r", words[0], *(part for word in words[1:] for part in ("--runtime-arg", word))),
         *("-b", bundle, "-p", f"{bundle}/pidfile", "-P", f"{bundle}/conmon.pid"),
         *("--exit-dir", places.exits, "-l", log),
         *("--full-attach", "--stdin", "--no-sync-log", "--log-level", "error"),
