@@ -5,6 +5,8 @@ In: what went wrong.  Out: a stable id, an HTTP status and a sentence that says 
 
 from __future__ import annotations
 
+import errno
+
 
 class PaasError(Exception):
     """Something the user can act on. `id` is stable; `message` says what happened and what to do next."""
@@ -63,3 +65,29 @@ class Unavailable(PaasError):
     """A part of the platform does not answer at the moment; nothing was changed."""
 
     id, status = "service_unavailable", 503
+
+
+class StorageFull(Unavailable):
+    """The platform's disk, or the database's, has no room."""
+
+    id = "storage_full"
+
+
+FULL = (
+    "database or disk is full",
+    "No space left on device",
+)  # SQLite's words; PostgreSQL's and the system's
+
+
+def storage_full(error: BaseException) -> StorageFull | None:
+    """Return the platform's word for an error that comes from a full disk, None for any other."""
+    cause: BaseException | None = error
+    while cause is not None:
+        no_space = isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}
+        if no_space or any(words in str(cause) for words in FULL):
+            return StorageFull(
+                "The disk of the platform is full; nothing was changed. Its operator has to free space; "
+                "then try again."
+            )
+        cause = cause.__cause__
+    return None

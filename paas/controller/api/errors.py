@@ -10,11 +10,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from paas.errors import BadRequest, Forbidden, InvalidParams, NotAcceptable, NotFound, PaasError, RateLimited
+from paas.errors import (
+    BadRequest,
+    Forbidden,
+    InvalidParams,
+    NotAcceptable,
+    NotFound,
+    PaasError,
+    RateLimited,
+    Unavailable,
+    storage_full,
+)
 from paas.errors import Unauthorized as UnauthorizedError
 
 log = logging.getLogger(__name__)
@@ -30,10 +41,11 @@ class MethodNotAllowed(PaasError):
 def handle(exception: Exception, context: Mapping[str, Any]) -> Response:
     """Answer an exception raised in a view. What nobody expected is logged and answered without details."""
     error = translate(exception)
-    if error is None:
+    if error is None or isinstance(exception, OSError | OperationalError | InterfaceError):
         request = context.get("request")
         request_id = getattr(getattr(request, "_request", None), "request_id", "unknown")
         log.exception("request %s failed", request_id, exc_info=exception)
+    if error is None:
         error = PaasError(
             f"The platform failed to handle this request. Try again; the log has it as request {request_id}."
         )
@@ -74,6 +86,15 @@ def translate(exception: Exception) -> PaasError | None:
             return BadRequest(str(exception.detail))
         case RequestDataTooBig():
             return BadRequest("The request body is too large.")
+        case OSError() | OperationalError() | InterfaceError():
+            return storage_full(exception) or database_away(exception)
+    return None
+
+
+def database_away(exception: Exception) -> Unavailable | None:
+    """Return the word for a database that is busy, restarting or gone: its transaction has changed nothing."""
+    if isinstance(exception, OperationalError | InterfaceError):
+        return Unavailable("The database does not answer at the moment; nothing was changed. Try again soon.")
     return None
 
 

@@ -19,6 +19,7 @@ from rest_framework.request import Request
 from paas.errors import BadRequest, NotAcceptable, PaasError
 
 BODY_LIMIT = 2 * 1024**2  # bytes; the largest legitimate body is a set of config vars
+DRAIN_LIMIT = 32 * 1024**2  # bytes that are read and dropped so that the sender hears why
 GENERIC_TYPES = {"*/*", "application/*", "application/json"}
 HEROKU_TYPE = "application/vnd.heroku+json"
 VERSION_3 = re.compile(r"3(\.[A-Za-z0-9._-]+)?")
@@ -74,7 +75,30 @@ class HerokuParser(BaseParser):
     def parse(
         self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        return parse_object(stream.read(BODY_LIMIT + 1))
+        return parse_object(read_body(stream))
+
+
+def read_body(stream: Any) -> bytes:
+    """Return the body, at most one byte over the limit. Raises BadRequest when it breaks off or its chunks are wrong.
+
+    What is over the limit is read too, within bounds: a client that is still sending would not see the answer.
+    """
+    try:
+        body = bytes(stream.read(BODY_LIMIT + 1))
+        rest = DRAIN_LIMIT if len(body) > BODY_LIMIT else 0
+        while rest > 0 and (more := stream.read(min(rest, 64 * 1024))):
+            rest -= len(more)
+    except Exception as error:  # the server's own reader raises classes of its own
+        raise BadRequest("The request body could not be read to its end; send it again.") from error
+    return body
+
+
+def take_chunked(request: HttpRequest) -> None:
+    """Let a body without Content-Length (`Transfer-Encoding: chunked`) be read, which Django takes for an empty one."""
+    chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+    if chunked and request.META.get("wsgi.input_terminated") and not request.META.get("CONTENT_LENGTH"):
+        request.META["CONTENT_LENGTH"] = str(BODY_LIMIT)  # not known; anything but 0 has the body read
+        request._stream = request.META["wsgi.input"]
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -89,7 +113,18 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise BadRequest(f"The request body is not valid JSON ({error}). Send a JSON object.") from error
     if not isinstance(value, dict):
         raise BadRequest("The request body must be a JSON object, for example {}.")
+    check_text(value)
     return value
+
+
+def check_text(value: object) -> None:
+    r"""Raise BadRequest for text with half of a surrogate pair (`"\ud800"`): JSON can write it, no encoding can."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise BadRequest(
+            r"The request body is JSON with a lone surrogate (\ud800 to \udfff), which is no text."
+        ) from error
 
 
 def origin(request: HttpRequest) -> str:

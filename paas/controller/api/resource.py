@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
+from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer, Serializer
@@ -17,7 +18,7 @@ from rest_framework.views import APIView
 
 from paas.controller.api import limits, ranges
 from paas.controller.api.authentication import READERS, SAFE_METHODS, WRITERS, check_scope
-from paas.controller.api.rendering import HerokuNegotiation
+from paas.controller.api.rendering import HerokuNegotiation, take_chunked
 from paas.controller.models import App, Token, User
 from paas.controller.selectors.apps import access_app
 from paas.errors import NotFound
@@ -32,6 +33,10 @@ class Resource(APIView):
     readers: ClassVar[set[str]] = READERS
     writers: ClassVar[set[str]] = WRITERS
     counted: ClassVar[bool] = True
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        take_chunked(request)
+        return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import errno
 
 import pytest
+from django.db import OperationalError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from paas.controller.api.authentication import read_credentials
-from paas.controller.api.errors import sentences
+from paas.controller.api.errors import sentences, translate
 from paas.controller.api.log_sessions import entry_order, event
 from paas.controller.api.rendering import accepts, parse_object
 from paas.controller.selectors.logs import LogEntry
@@ -29,6 +31,34 @@ def test_a_body_is_an_object_or_a_bad_request(body: bytes) -> None:
         assert isinstance(parse_object(body), dict)
     except BadRequest as error:
         assert "JSON" in error.message
+
+
+@pytest.mark.parametrize("body", [rb'{"a": "\ud800"}', rb'{"\uDFFF": 1}', b'{"a": ["\xed\xa0\x80"]}'])
+def test_half_of_a_surrogate_pair_is_no_text(body: bytes) -> None:
+    with pytest.raises(BadRequest, match="surrogate"):
+        parse_object(body)
+
+
+def test_a_whole_surrogate_pair_is_a_letter() -> None:
+    assert parse_object(rb'{"a": "\ud83d\ude00"}') == {"a": "\N{GRINNING FACE}"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), OperationalError("database or disk is full")],
+)
+def test_a_full_disk_is_told_in_words(error: Exception) -> None:
+    told = translate(error)
+    assert told is not None
+    assert (told.id, told.status) == ("storage_full", 503)
+    assert "disk" in told.message and "nothing was changed" in told.message
+
+
+def test_a_database_that_is_away_is_no_fault_of_the_platform() -> None:
+    told = translate(OperationalError("server closed the connection unexpectedly"))
+    assert told is not None
+    assert told.status == 503
+    assert translate(OSError(errno.EPERM, "not permitted")) is None
 
 
 @given(st.text())
