@@ -34,6 +34,11 @@ class Event:
     data: str
 
 
+def _basic(email: str, password: str) -> dict[str, str]:
+    credentials = base64.b64encode(f"{email}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {credentials}"}
+
+
 class Api:
     """One platform, with one token."""
 
@@ -70,11 +75,15 @@ class Api:
 
     def login(self, email: str, password: str, description: str, expires_in: int) -> str:
         """Return a new token for an account."""
-        credentials = base64.b64encode(f"{email}:{password}".encode()).decode()
-        headers = {"Authorization": f"Basic {credentials}"}
         body = {"description": description, "expires_in": expires_in, "scope": ["global"]}
+        headers = _basic(email, password)
         answer = self._call("POST", "/oauth/authorizations", body, headers, login=True)[0]
         return str(answer["access_token"]["token"])
+
+    def replace_password(self, email: str, old: str, new: str) -> None:
+        """Change the password of an account that has no token yet."""
+        body = {"password": old, "new_password": new}
+        self._call("PATCH", "/account", body, _basic(email, old), login=True)
 
     def _call(
         self,

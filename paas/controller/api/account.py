@@ -95,12 +95,22 @@ class Account(Resource):
                 raise InvalidParams(
                     "To change the password send password (the current one) and new_password only."
                 )
-            change_password(user, body["password"], body["new_password"])
+            _replace_password(user, body["password"], body["new_password"])
         elif token_of(request) is None:
             raise Unauthorized("With a password only the password can be changed; use a token.")
         elif "name" in body:
             change_name(user, body["name"])
         return render(AccountSerializer, user)
+
+
+def _replace_password(user: User, old: str, new: str) -> None:
+    """Change the password. 401 would tell clients that their token is wrong, and it is not."""
+    limits.refuse_when_spent(limits.FAILED_LOGINS, str(user.id))
+    try:
+        change_password(user, old, new)
+    except Unauthorized as error:
+        limits.spend(limits.FAILED_LOGINS, str(user.id))
+        raise InvalidParams(error.message) from error
 
 
 @extend_schema(exclude=True)
