@@ -25,6 +25,7 @@ from paas.controller.api.resource import Resource, actor, app_of, read
 from paas.controller.api.secrets import sign, unsign
 from paas.controller.api.streams import plain_view, stream
 from paas.controller.models import App, User
+from paas.controller.selectors.access import while_allowed
 from paas.controller.selectors.apps import access_app
 from paas.controller.selectors.logs import LogEntry, follow, recent
 from paas.errors import BadRequest, NotFound, Unavailable
@@ -100,7 +101,7 @@ def read_session(request: HttpRequest, token: str) -> HttpResponseBase:
     after = request.headers.get("Last-Event-ID", "").strip()
     if after and not _is_entry_id(after):
         raise BadRequest("Last-Event-ID is not an id of this log. Leave it out to start with the last lines.")
-    lines = entries(app, session, after)
+    lines = while_allowed(entries(app, session, after), session.user, app.id)
     if "text/event-stream" in request.headers.get("Accept", ""):
         return stream(server_sent_events(lines), "text/event-stream; charset=utf-8")
     return stream(plain_lines(lines), "text/plain; charset=utf-8")

@@ -68,7 +68,8 @@ def cancel(request: Request, app: App, build_id: UUID) -> HttpResponse:
 def stream(request: Request, app: App, build_id: UUID) -> StreamingHttpResponse:
     seen = request.headers.get("Last-Event-ID") or request.GET.get("after", "")
     build = find_build(app, str(build_id))
-    return events.stream(_frames(build, int(seen) if seen.isdigit() else 0), request.user.id)
+    frames = _frames(build, int(seen) if seen.isdigit() else 0)
+    return events.stream(frames, request.user.id, app.id)
 
 
 def _lines(build: Build) -> Iterator[str | None]:

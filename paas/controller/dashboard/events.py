@@ -9,10 +9,13 @@ import json
 import threading
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
 from django.http import StreamingHttpResponse
+
+from paas.controller.selectors.access import while_allowed
 
 HEARTBEAT = 3.0  # seconds; also how soon a browser that went away is noticed, and its seat is free
 LIFETIME = 600.0  # seconds; then the browser reconnects, and its rights are looked at again
@@ -76,10 +79,11 @@ def frame(data: object, *, kind: str = "", id: str = "", retry: int | None = Non
     return "\n".join(line for line in lines if line) + "\n\n"
 
 
-def stream(frames: Iterator[str], who: Hashable) -> StreamingHttpResponse:
-    """Send the frames to `who`, as long as there is a seat."""
+def stream(frames: Iterator[str], who: UUID, app_id: UUID) -> StreamingHttpResponse:
+    """Send the frames to `who`, as long as there is a seat and the app is theirs to see."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingHttpResponse(_seated(frames, who), content_type="text/event-stream", headers=headers)
+    seated = _seated(while_allowed(frames, who, app_id), who)
+    return StreamingHttpResponse(seated, content_type="text/event-stream", headers=headers)
 
 
 def _seated(frames: Iterator[str], who: Hashable) -> Iterator[str]:

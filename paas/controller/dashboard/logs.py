@@ -49,7 +49,7 @@ def parse_wish(source: str, process: str, after: str) -> Wish:
 def stream(request: Request, app: App) -> StreamingHttpResponse:
     after = request.headers.get("Last-Event-ID") or request.GET.get("after", "")
     wish = parse_wish(request.GET.get("source", ""), request.GET.get("process", ""), after)
-    return events.stream(_frames(app, wish), request.user.id)
+    return events.stream(_frames(app, wish), request.user.id, app.id)
 
 
 def _frames(app: App, wish: Wish) -> Iterator[str]:

@@ -40,12 +40,6 @@ def may_administer(user: User, app: App) -> bool:
     return user.is_active and (user.is_admin or app.owner_id == user.id)
 
 
-def has_access(user_id: UUID, app_id: UUID) -> bool:
-    """Tell whether an account may still see an app, for what goes on for longer than a request."""
-    user = User.objects.filter(id=user_id).first()
-    return user is not None and visible_apps(user).filter(id=app_id).exists()
-
-
 def _by_identity(name_or_id: str) -> Q:
     try:
         return Q(id=UUID(name_or_id))
