@@ -116,7 +116,7 @@ SPECTACULAR_SETTINGS = {
 PAAS_GIT_BACKEND = "paas.controller.services.pushes.PushBackend"
 PAAS_GIT_MAX_PACK = PAAS.git_max_pack
 PAAS_GIT_QUOTA = PAAS.git_quota
-PAAS_GIT_BUILD_TIMEOUT = PAAS.build_timeout
+PAAS_GIT_BUILD_SILENCE = max(PAAS.build_timeout, 3600) + 60  # the last resort: what runs has its own limits
 
 LOGGING = {
     "version": 1,

@@ -66,16 +66,17 @@ def cancel(push: Push, build_id: str) -> None:
 
 def _follow(push: Push, build_id: str) -> Generator[str | None, None, BuildEvent]:
     """Yield the build's output; returns its last event."""
-    deadline = time.monotonic() + push.limits.build_timeout
+    silence = push.limits.build_silence
+    heard = time.monotonic()
     connections.close_all()
     for event in push.backend.build_events(build_id, push.limits.keepalive):
         if event.kind == "done":
             return event
         if push.body.is_abandoned():
             raise ClientGone
-        if time.monotonic() > deadline:
-            raise GitRefused(
-                f"the build took more than {push.limits.build_timeout / 60:.0f} minutes and was stopped"
-            )
+        if event.kind == "line":
+            heard = time.monotonic()
+        if time.monotonic() - heard > silence:
+            raise GitRefused(f"nothing was heard of the build for {silence:.0f} seconds; it was cancelled")
         yield event.text if event.kind == "line" else None
     raise GitRefused("the build ended without a result; push again")

@@ -29,7 +29,7 @@ class Limits:
     body_timeout: float = 60
     upload_timeout: float = 1800
     index_timeout: float = 300
-    build_timeout: float = 1800
+    build_silence: float = 3660
     keepalive: float = 2.5
     max_pushes: int = 12
     max_clones: int = 2

@@ -32,6 +32,7 @@ from paas.controller.git.push import ClientGone, Push
 from paas.controller.git.quarantine import Quarantine, open_quarantine
 from paas.controller.git.repositories import pack_folder, stored_bytes
 from paas.controller.git.wire import KEEPALIVE, clean_line, remote_line
+from paas.errors import storage_full
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ CAPABILITIES = (
     b"side-band-64k",
     b"push-options",
 )
+_INTERNAL = "the server had an internal error and changed nothing; push again"
 _MISSING_SHALLOW = (
     "missing necessary objects: this app was first pushed from a shallow clone and older history is not here; "
     "push a newer commit instead (git revert)"
@@ -102,9 +104,10 @@ class PaasReceive(ReceivePackHandler):
             self._refuse(commands, str(error))
         except (ClientGone, GeneratorExit):
             raise
-        except Exception:
+        except Exception as error:
             logger.exception("push to %s failed", self._push.app.name)
-            self._refuse(commands, "the server had an internal error and changed nothing; push again")
+            full = storage_full(error)
+            self._refuse(commands, full.message if full else _INTERNAL)
         finally:
             if taken:
                 self._push.slots.release()

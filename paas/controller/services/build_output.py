@@ -20,12 +20,33 @@ logger = logging.getLogger(__name__)
 KEEP_SECONDS = 24 * 3600
 MAX_LINES = 20_000
 LINE_MAX = 10_000  # characters
+SAID_WITHIN, SAID_WIDTH = 40, 60  # lines, characters
 LOG_MAX = 2 * 1024**2  # characters of stored output
 
 
 def write(build_id: UUID | str, *lines: str) -> None:
     """Append lines. A Redis that is away costs the lines, never the build."""
     _append(build_id, [{"line": line} for line in lines])
+
+
+def write_new(build_id: UUID | str, line: str) -> None:
+    """Append a line unless it is the last one already."""
+    try:
+        last = client().xrevrange(streams.build_log(build_id), count=1)
+    except RedisError:
+        last = []
+    if not last or last[0][1].get("line") != line:
+        write(build_id, line)
+
+
+def says(build_id: UUID | str, message: str) -> bool:
+    """Tell whether the end of the output has a message already; long ones are wrapped, so its first words count."""
+    try:
+        entries = client().xrevrange(streams.build_log(build_id), count=SAID_WITHIN)
+    except RedisError:
+        return False
+    start = message.partition("\n")[0][:SAID_WIDTH].lower()
+    return any(start in values.get("line", "").lower() for _, values in entries)
 
 
 def write_at(build_id: UUID | str, cursor: int, line: str) -> None:

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import msgspec
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, Subquery
 from django.utils import timezone
 
 from paas.controller import streams
@@ -37,9 +37,9 @@ HEARTBEAT_LOST = timedelta(seconds=10)  # a worker writes one every second
 ACTIVE = (Build.Status.PENDING, Build.Status.BUILDING)
 ATTEMPTS_MAX = 5  # workers that may die over one build before it is given up
 
-ProcessType = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,63}$")]
-Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}$")]
-Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", max_length=32 * 1024)]
+ProcessType = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,63}\Z")]
+Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}\Z")]
+Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*\Z", max_length=32 * 1024)]
 
 
 class UsedBuildpack(msgspec.Struct, frozen=True):
@@ -55,7 +55,7 @@ class Failure(msgspec.Struct, frozen=True):
 class DeclaredCheck(msgspec.Struct, frozen=True, omit_defaults=True):
     """An HTTP health check that the code declares; `timeout` in seconds."""
 
-    path: Annotated[str, msgspec.Meta(pattern=r"^/[!-~]*$", max_length=500)]
+    path: Annotated[str, msgspec.Meta(pattern=r"^/[!-~]*\Z", max_length=500)]
     timeout: Annotated[float, msgspec.Meta(gt=0, le=60)] = 3.0
 
 
@@ -156,7 +156,7 @@ def claim(build_id: UUID | str, worker: str) -> Build | None:
     now = timezone.now()
     with transaction.atomic():
         lock_claims()
-        if _free_places(now) < 1:
+        if _free_places(now) <= _ahead(build_id, now):
             return None
         taken = Build.objects.filter(_unclaimed(now), id=build_id).update(
             status=Build.Status.BUILDING,
@@ -181,6 +181,21 @@ def _free_places(now: datetime) -> int:
     running = Build.objects.filter(status=Build.Status.BUILDING, heartbeat_at__gte=now - HEARTBEAT_LOST)
     places: int = settings.PAAS.build_concurrency - running.count()
     return places
+
+
+def _ahead(build_id: UUID | str, now: datetime) -> int:
+    """Return how many builds have waited longer: whoever comes first is served first."""
+    since = Build.objects.filter(id=build_id).values("created_at")
+    return Build.objects.filter(_unclaimed(now), created_at__lt=Subquery(since)).count()
+
+
+def tell_waiting() -> None:
+    """Tell the pushers whose builds have no place yet how many come before theirs; again whenever that changes."""
+    now = timezone.now()
+    waiting = Build.objects.filter(_unclaimed(now)).order_by("created_at").values_list("id", flat=True)
+    for ahead, build_id in enumerate(list(waiting)[max(0, _free_places(now)) :]):
+        place = f"{ahead} before this one" if ahead else "next in line"
+        build_output.write_new(build_id, f"-----> Waiting for a free build slot ({place})")
 
 
 def waiting_builds() -> list[str]:
@@ -273,7 +288,8 @@ def _end(build: Build, status: str, error_id: str, message: str) -> None:
     )
 
     def tell() -> None:
-        build_output.write(build.id, f" !     {message[:1].upper()}{message[1:]}", "")
+        if not build_output.says(build.id, message):  # the builder says why it failed itself
+            build_output.write(build.id, f" !     {message[:1].upper()}{message[1:]}", "")
         build_output.finish(build.id, ok=False, reason=message)
         _close(build)
 
@@ -286,6 +302,7 @@ def _close(build: Build) -> None:
     source_path(build.id).unlink(missing_ok=True)
     for waiting in waiting_builds()[:1]:
         send("builds.run_build", waiting)
+    tell_waiting()
 
 
 def read_failure(text: str) -> Failure | None:

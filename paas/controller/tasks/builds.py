@@ -28,7 +28,17 @@ from paas.controller.services import build_output, builds
 from paas.controller.services.images import builder_image
 from paas.errors import InvalidParams
 from runtime.client import AgentClient, AgentRefused, AgentUnavailable
-from runtime.model import ContainerSpec, ImageRef, JobInput, JobOutput, JobSpec, JobState, JobStatus, Stream
+from runtime.model import (
+    ContainerSpec,
+    ExitReason,
+    ImageRef,
+    JobInput,
+    JobOutput,
+    JobSpec,
+    JobState,
+    JobStatus,
+    Stream,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +59,7 @@ def run_build(build_id: str) -> None:
     worker = secrets.token_hex(8)
     build = builds.claim(build_id, worker)
     if build is None:
+        builds.tell_waiting()
         return
     if build.attempts > builds.ATTEMPTS_MAX:
         message = f"{builds.ATTEMPTS_MAX} workers ended in the middle of it; push again, and report it if it stays so"
@@ -200,14 +211,28 @@ def _finish(build: Build, status: JobStatus, seconds: float) -> None:
         builds.succeed(build, slug, builds.read_result(status.result), timings)
         return
     error = builds.read_failure(status.result)
+    limit = _limit_met(status)
     if error:
-        builds.fail(build, error.id, error.message)
+        message = f"{error.message} {limit[:1].upper()}{limit[1:]}." if limit else error.message
+        builds.fail(build, error.id, message)
+    elif limit:
+        builds.fail(build, "build_failed", limit)
     elif status.exit is not None:
-        builds.fail(
-            build, "build_failed", f"the build {describe_exit(status.exit)}. {status.message}".strip()
-        )
+        reason = f"the build {describe_exit(status.exit)}. {status.message}"
+        builds.fail(build, "build_failed", reason.strip())
     else:
         builds.fail(build, "build_failed", status.message or "the build ended without a result")
+
+
+def _limit_met(status: JobStatus) -> str:
+    """Return which limit of a build ended it or one of its processes, '' for none."""
+    reason = status.exit.reason if status.exit else None
+    if reason is ExitReason.OOM:
+        megabytes = specs.build_limits().memory_bytes // 1024**2
+        return f"the build needed more than its {megabytes} MB of memory, and the process was stopped"
+    if reason is ExitReason.TIMEOUT:
+        return f"the build took longer than {settings.PAAS.build_timeout} seconds and was stopped"
+    return ""
 
 
 def _pusher_waits(build: Build) -> bool:
