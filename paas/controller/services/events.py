@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from paas.controller.models import App, Event, User
+from paas.controller.texts import storable
 
 
 def record(user: User | None, action: str, resource: object, app: App | None = None, **data: Any) -> Event:
@@ -18,6 +19,6 @@ def record(user: User | None, action: str, resource: object, app: App | None = N
         app=app,
         app_name=app.name if app else "",
         action=action,
-        resource=str(resource)[:64],
-        data=data,
+        resource=storable(str(resource))[:64],
+        data={name: storable(value) if isinstance(value, str) else value for name, value in data.items()},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.db import connection
+from django.db.models.signals import post_migrate
 from django.utils import timezone
 
 from paas.controller import agents
@@ -38,6 +40,16 @@ def static_folder() -> None:
     django_settings.STATIC_ROOT.mkdir(exist_ok=True)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def no_permissions() -> Iterator[None]:
+    """Nothing here reads permissions and content types, which the flush after each test would make anew."""
+    receivers, post_migrate.receivers = post_migrate.receivers, []
+    post_migrate.sender_receivers_cache.clear()
+    yield
+    post_migrate.receivers = receivers
+    post_migrate.sender_receivers_cache.clear()
+
+
 @pytest.fixture(autouse=True)
 def database(transactional_db: None) -> None:
     """Commits are real: hooks run, other threads see them."""
@@ -50,6 +62,13 @@ def empty_redis(redis_server: str) -> Iterator[None]:
     yield
     redis_client().close()
     redis_client.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def empty_folders() -> Iterator[None]:
+    yield
+    for name in ("sources", "images", "repos"):
+        shutil.rmtree(django_settings.PAAS.home / name, ignore_errors=True)
 
 
 @pytest.fixture

@@ -10,11 +10,10 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.test import Client
@@ -44,6 +43,7 @@ class Agent:
     refuses: str = ""
     obeys: Callable[[model.InstanceSpec], model.InstanceState] = lambda spec: model.InstanceState.UP
     exit: model.ExitInfo = CRASH
+    job_ends: Callable[[str], model.JobStatus] | None = None  # at once, when it is given
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def take(self, wanted: model.WantedState) -> None:
@@ -176,6 +176,8 @@ def serve_agent(agent: Agent) -> Served:
                 agent.specs.setdefault(spec.container.id, spec)
                 if spec.container.id not in agent.jobs:
                     agent.end(spec.container.id, model.JobState.RUNNING)
+                    if agent.job_ends is not None:
+                        agent.jobs[spec.container.id] = agent.job_ends(spec.container.id)
             self.answer(model.encode(agent.jobs[spec.container.id]))
 
         def do_GET(self) -> None:
@@ -183,7 +185,8 @@ def serve_agent(agent: Agent) -> Served:
                 return
             job = self.path.split("?")[0].split("/")[3]
             if self.path.startswith("/v1/containers/"):
-                self.answer(_lines(agent.output.get(job, [])))
+                cursor = int(self.path.partition("cursor=")[2].split("&")[0])
+                self.answer(_lines(agent.output.get(job, []), cursor))
             elif job in agent.jobs:
                 self.answer(model.encode(self._ended(job)))
             else:
@@ -213,10 +216,11 @@ def serve_agent(agent: Agent) -> Served:
     return Served(Handler)
 
 
-def _lines(texts: list[str]) -> bytes:
+def _lines(texts: list[str], after: int) -> bytes:
     lines = (
         model.LogLine(cursor=cursor, at=time.time(), stream=model.Stream.STDOUT, text=text)
         for cursor, text in enumerate(texts, start=1)
+        if cursor > after
     )
     return b"".join(model.encode(line) + b"\n" for line in lines)
 
@@ -339,7 +343,3 @@ class Platform:
             if quiet == 2:
                 return
         raise AssertionError(f"the platform never settles: {self.worker.ran[-10:]}")
-
-
-def uuids(ids: Iterator[str]) -> set[UUID]:
-    return {UUID(one) for one in ids}

@@ -132,20 +132,7 @@ def test_builds_that_end_badly(platform: Platform, app: App, build: Build, said:
     assert message(build).startswith(said)
     assert app.releases.count() == 1
     assert outcome(build.id).ok is False
-    lines = list(build_output(build))
-    if "no_buildpack" in said:
-        assert lines == [], "the builder has told the pusher itself"
-    else:
-        assert lines[-1].lower().startswith(f" !     {said.split(': ')[1]}".lower())
-
-
-def test_what_the_builder_said_is_not_repeated(platform: Platform, build: Build) -> None:
-    platform.agent.output[str(build.id)] = [" !     Nothing fits."]
-    platform.agent.job_ends = ends(
-        JobState.FAILED, result='{"error": {"id": "no_buildpack", "message": "Nothing fits."}}'
-    )
-    tasks.run_build(str(build.id))
-    assert [line for line in build_output(build) if "fits" in line] == [" !     Nothing fits."]
+    assert outcome(build.id).reason.startswith(said.split(": ")[1])
 
 
 def test_without_a_builder_it_is_said_what_to_do(platform: Platform, build: Build) -> None:
