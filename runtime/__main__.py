@@ -66,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     logs = add("logs", _logs, "print the output of a container")
     logs.add_argument("id")
     logs.add_argument("-f", "--follow", action="store_true", help="wait for more until it has ended")
-    add("doctor", _doctor, "check that the agent answers and what this host has")
+    doctor = add("doctor", _doctor, "prove that nothing is left on this host that nobody answers for")
+    doctor.add_argument("--repair", action="store_true", help="remove what was found")
     add("prune", _prune, "clear away what nobody needs: images, build caches, files")
     events = add("events", _events, "print what happened on this host")
     events.add_argument("-f", "--follow", action="store_true", help="wait for more")
@@ -151,23 +152,11 @@ def _print_line(line: LogLine) -> None:
     print(f"{prefix}{line.text}", file=target, flush=True)
 
 
-def _doctor(settings: Settings, _: argparse.Namespace) -> int:
+def _doctor(settings: Settings, arguments: argparse.Namespace) -> int:
+    from runtime.doctor.command import run
+
     with _client(settings) as client:
-        client.health()
-        report = client.report()
-    print(f"ok  the agent of host {report.host} answers")
-    print(f"ok  {report.capacity.cpus} processors, {report.capacity.memory_bytes // 1024**2} MB of memory")
-    free = os.statvfs(settings.home)
-    gigabytes = free.f_bavail * free.f_frsize / 1024**3
-    print(f"{'ok ' if gigabytes > 2 else 'LOW'} {gigabytes:.1f} GB free in {settings.home}")
-    missing = [name for name in (settings.runtime, "conmon", "mksquashfs", "nft") if not _on_path(name)]
-    print("ok  every program is there" if not missing else f"NO  missing programs: {', '.join(missing)}")
-    return 1 if missing else 0
-
-
-def _on_path(name: str) -> bool:
-    folders = [*os.environ.get("PATH", "").split(":"), "/usr/sbin", "/sbin"]
-    return (Path(name).is_absolute() and Path(name).exists()) or any(Path(f, name).exists() for f in folders)
+        return run(settings, client, repair=arguments.repair)
 
 
 def _prune(settings: Settings, _: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from typing import TypeVar
 import urllib3
 
 from runtime.model import (
+    DoctorReport,
     ErrorBody,
     EventPage,
     HostReport,
@@ -120,6 +121,11 @@ class AgentClient:
     def prune(self) -> Pruned:
         """Clear the host of what nobody needs now, instead of within ten minutes. Returns what went."""
         return decode(self._ask("POST", "/v1/prune", timeout=self._timeout + MAX_WAIT), Pruned)
+
+    def doctor(self, *, repair: bool = False) -> DoctorReport:
+        """What is left on the host that nobody answers for; with `repair` it is removed."""
+        body = self._ask("POST" if repair else "GET", "/v1/doctor", timeout=self._timeout + MAX_WAIT)
+        return decode(body, DoctorReport)
 
     def stop(self, *, remove: bool = True) -> HostReport:
         """End the agent; with `remove` also every container of the host. Returns the last report."""

@@ -346,6 +346,22 @@ class Pruned(Struct):
     bytes: int = 0
 
 
+class Finding(Struct):
+    """Something on a host that nobody answers for. `problem` says what and why; `failed` why it was not repaired."""
+
+    kind: str
+    name: str
+    problem: str
+    repaired: bool = False
+    failed: str = ""
+
+
+class DoctorReport(Struct):
+    """What the doctor found; nothing when the host is clean."""
+
+    findings: tuple[Finding, ...] = ()
+
+
 class ErrorBody(Struct):
     """What the agent answers with a 4xx or 5xx: a stable id and a sentence."""
 

@@ -77,6 +77,8 @@ class Api:
                 web.post("/v1/stop", self._stop),
                 web.get("/metrics", self._metrics),
             ]
+                web.get("/v1/doctor", self._doctor),
+                web.post("/v1/doctor", self._doctor),
         )
         return app
 
@@ -179,6 +181,10 @@ class Api:
         if stop.remove:
             await self._host.stop_all()
         self._on_stop(stop.remove)
+    async def _doctor(self, request: web.Request) -> web.Response:
+        """GET looks, POST repairs too."""
+        return _json(await self._janitor.examine(repair=request.method == "POST"))
+
         return _json(self._host.report())
 
     async def _metrics(self, request: web.Request) -> web.Response:

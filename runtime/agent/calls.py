@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 
 from runtime.container.port import (
     Bind,
+    Asked,
     Created,
     Engine,
     Observed,
@@ -26,7 +27,7 @@ from runtime.container.port import (
     Usage,
     VolumeBind,
 )
-from runtime.model import ContainerSpec, ExitInfo, ExitReason, ImageRef
+from runtime.model import ContainerSpec, DoctorReport, ExecSpec, ExitInfo, ExitReason, ImageRef
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -103,6 +104,9 @@ class EngineCalls:
 
     async def list(self) -> tuple[Observed, ...]:
         return await self._run(self.engine.list)
+    async def examine(self, asked: Asked, *, repair: bool) -> DoctorReport:
+        return await self._run(self.engine.examine, asked, repair=repair)
+
 
     async def find(self, container: str) -> Observed | None:
         """The container as it is now, after any call for it that is still under way."""

@@ -105,6 +105,11 @@ class Host:
                 self.wanted = wanted
                 await self._converge()
 
+    async def look_again(self) -> None:
+        """Compare with what exists, and stop what nobody asked for."""
+        async with self._applying:
+            await self._converge()
+
     async def _converge(self) -> None:
         if self._closing:
             return

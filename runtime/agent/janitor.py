@@ -33,7 +33,7 @@ from runtime.agent.host import Host
 from runtime.agent.images import Images
 from runtime.agent.pins import Pins, Seen, note, pins_of, unchanged
 from runtime.agent.store import Store
-from runtime.model import EventKind, ImageRef, Pruned
+from runtime.model import DoctorReport, EventKind, ImageRef, Pruned
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 30.0
@@ -42,6 +42,20 @@ DEAD_FILE_SECONDS = (
     3600.0  # a transfer without a byte for a minute is given up; a file an hour old is nobody's
 )
 MEBIBYTE = 1024**2
+
+
+@dataclass(frozen=True)
+class HostAsked:
+    """What a host was asked for, for the engine's threads."""
+
+    host: Host
+
+    def containers(self) -> frozenset[str]:
+        wanted = (spec.container.id for spec in self.host.wanted.instances)
+        return frozenset(self.host.instances) | frozenset(self.host.jobs) | frozenset(wanted)
+
+    def jobs(self) -> frozenset[str]:
+        return frozenset(self.host.jobs)
 
 
 @dataclass
@@ -118,10 +132,23 @@ class Janitor:
             removed = [*await self._prune_files(now), *await self._prune_images(now)]
             removed += await self._prune_caches(now)
             removed += await self._prune_owners(now)
+            removed += await self._prune_leftovers()
             await self._settle(now)
             self._complain()
         items = tuple(f"{one.kind} {one.name}: {one.reason}" for one in removed)
         return Pruned(items=items, bytes=sum(one.bytes for one in removed))
+
+    async def examine(self, *, repair: bool) -> DoctorReport:
+        """Is anything left on this host that nobody answers for? With `repair` it is removed."""
+        if repair:
+            await self._host.look_again()
+        report = await self._calls.examine(HostAsked(self._host), repair=repair)
+        for one in report.findings if repair else ():
+            if one.repaired:
+                self._tell(Removal("leftover", one.name, 0, f"{one.kind} {one.problem}"))
+            else:
+                log.warning("%s %s %s. %s", one.kind, one.name, one.problem, one.failed)
+        return report
 
     def _seen(self) -> Seen:
         return Seen(
@@ -159,6 +186,11 @@ class Janitor:
             if one.name not in self._pins().owners and await self._calls.forget_owner(one.name):
                 done.append(self._tell(one))
         return done
+
+    async def _prune_leftovers(self) -> list[Removal]:
+        report = await self.examine(repair=True)
+        repaired = [finding for finding in report.findings if finding.repaired]
+        return [Removal("leftover", one.name, 0, f"{one.kind} {one.problem}") for one in repaired]
 
     async def _prune_files(self, now: float) -> list[Removal]:
         """Inputs of jobs that are over, and downloads that died."""

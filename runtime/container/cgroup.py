@@ -44,6 +44,9 @@ class Cgroups(Protocol):
     def children(self, path: str) -> tuple[str, ...]:
         """Return the names of the groups directly below `path`."""
 
+    def exists(self, path: str) -> bool:
+        """Tell whether the group is there, in any hierarchy."""
+
     def limits_swap(self) -> bool:
         """Tell whether swap can be limited; Debian's v1 kernels need swapaccount=1 for it."""
 
@@ -82,6 +85,9 @@ class CgroupV2:
 
     def children(self, path: str) -> tuple[str, ...]:
         return _children(_below(self._root, path))
+
+    def exists(self, path: str) -> bool:
+        return _below(self._root, path).is_dir()
 
     def limits_swap(self) -> bool:
         return True
@@ -122,6 +128,9 @@ class CgroupV1:
     def children(self, path: str) -> tuple[str, ...]:
         names = {name for hierarchy in self._hierarchies() for name in _children(_below(hierarchy, path))}
         return tuple(sorted(names))
+
+    def exists(self, path: str) -> bool:
+        return any(_below(hierarchy, path).is_dir() for hierarchy in self._hierarchies())
 
     def limits_swap(self) -> bool:
         return (self._root / "memory" / "memory.memsw.limit_in_bytes").exists()

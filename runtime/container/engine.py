@@ -19,12 +19,13 @@ from signal import SIGKILL, SIGSTOP
 
 import msgspec
 
-from runtime.container import conmon, execs, exits, files, making, process, stock, storage
+from runtime.container import conmon, execs, exits, files, knowledge, making, process, stock, storage
 from runtime.container.layout import Layout
 from runtime.container.making import Parts, Request
 from runtime.container.namespace import MountNamespace
 from runtime.container.opening import open_parts, remove_leftovers
 from runtime.container.port import (
+    Asked,
     Bind,
     Created,
     EngineError,
@@ -35,7 +36,9 @@ from runtime.container.port import (
     VolumeBind,
 )
 from runtime.container.storage import Record
-from runtime.model import ContainerSpec, ExecSpec, ExitInfo, ImageRef
+from runtime.doctor.doctor import examine
+from runtime.doctor.place import Known
+from runtime.model import ContainerSpec, DoctorReport, ExecSpec, ExitInfo, ImageRef
 from runtime.network import rules
 
 _REMOVERS = 4
@@ -147,6 +150,16 @@ class CrunEngine:
             busy = self._making[owner] or any(record.owner == owner for record in self._records.values())
             return not busy and stock.forget_owner(self._parts, owner)
 
+    def examine(self, asked: Asked, *, repair: bool) -> DoctorReport:
+        place = knowledge.place_of(self._parts, self._config.subnet, self._mounts.call)
+
+        def know() -> Known:
+            with self._lock:
+                busy, records = tuple(self._locks), tuple(self._records.values())
+            return knowledge.known(self._parts, records, busy, asked)
+
+        return examine(place, know, repair=repair)
+
     def remove_volumes(self, owner: str) -> None:
         """Delete the volumes of an app that is gone."""
         self._parts.volumes.remove_owner(self._parts.owners.range_start(owner))
@@ -247,7 +260,7 @@ class CrunEngine:
         if record.started_at is None or self.wait(container, 0) is not None:
             raise EngineError(f"Container {container} does not run.")
         layout, runtime = self._layout, self._parts.runtime
-        place = layout.run / "exec"
+        place, group = layout.run / "exec", layout.cgroup_of(container)
         return self._mounts.call(
             execs.start, runtime, str(layout.state), layout.bundle(container), container, spec, place
         )

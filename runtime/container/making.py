@@ -13,6 +13,7 @@ import resource
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -106,7 +107,18 @@ def make(parts: Parts, request: Request) -> Record:
         raise EngineError(f"The container could not be made: {error}.") from error
 
 
-def unmake(parts: Parts, container: str, record: Record | None) -> None:
+class Household(Protocol):
+    """What it takes to remove a container: `Parts`, or less."""
+
+    @property
+    def layout(self) -> Layout: ...
+    @property
+    def runtime(self) -> str: ...
+    @property
+    def cgroups(self) -> CgroupV1 | CgroupV2: ...
+
+
+def unmake(parts: Household, container: str, record: Record | None) -> None:
     """Remove every trace of a container but its log. Nothing when it is gone."""
     layout = parts.layout
     directory = layout.bundle(container)

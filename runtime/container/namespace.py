@@ -45,10 +45,19 @@ class MountNamespace:
         self.run_directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         if not self._is_pinned():
             self._make()
+        self._start()
+
+    def _start(self) -> None:
         # Kept, because a thread may be started by one that is inside, where the pin cannot be seen.
         self._fd = os.open(self._pin, os.O_RDONLY | os.O_CLOEXEC)
         self._pool = ThreadPoolExecutor(self._threads, "mounts", initializer=self._prepare_thread)
         self.call(os.getpid)
+
+    def join(self) -> bool:
+        """Enter the pinned namespace if there is one; make none."""
+        if self._pool is None and self._is_pinned():
+            self._start()
+        return self._pool is not None
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function` inside and return its result. Re-entrant: inside it just calls."""

@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import Protocol
 
-from runtime.model import ContainerSpec, ExecSpec, ExitInfo, ImageRef, Struct
+from runtime.model import ContainerSpec, DoctorReport, ExecSpec, ExitInfo, ImageRef, Struct
 
 
 class EngineError(Exception):
@@ -116,6 +116,13 @@ class Execution(Protocol):
         """HUP, then KILL it and all that it started; close every descriptor. Call once."""
 
 
+class Asked(Protocol):
+    """Tells at any moment, to any thread, which containers somebody wants or works on, and which of them are jobs."""
+
+    def containers(self) -> frozenset[str]: ...
+    def jobs(self) -> frozenset[str]: ...
+
+
 class Engine(Protocol):
     """The containers of one host."""
 
@@ -152,6 +159,9 @@ class Engine(Protocol):
 
     def forget_owner(self, owner: str) -> bool:
         """Free the range of an owner without containers and volumes here. False when it has some; True when free."""
+
+    def examine(self, asked: Asked, *, repair: bool) -> DoctorReport:
+        """Look for what is left on this host and belongs to nothing; with `repair` remove it. Takes seconds if so."""
 
     def create(
         self,

@@ -28,6 +28,7 @@ class Images:
         self._files = directory / "sha256"
         self._mounts = mounts
         self._lock = threading.Lock()
+        self.drafts: set[str] = set()  # names of files that are being written
 
     def path(self, ref: ImageRef) -> Path:
         """Return where the image's file is or would be. Raises EngineError when the digest is malformed."""
@@ -57,11 +58,17 @@ class Images:
         if not target.exists():
             self._files.mkdir(mode=0o700, parents=True, exist_ok=True)
             draft = target.with_name(f".{target.name}.{threading.get_ident()}")
+            self.drafts.add(draft.name)
             try:
-                os.link(file, draft)
-            except OSError:  # another file system
-                shutil.copyfile(file, draft)
-            draft.replace(target)
+                with contextlib.suppress(FileNotFoundError):
+                    draft.unlink()
+                try:
+                    os.link(file, draft)
+                except OSError:  # another file system
+                    shutil.copyfile(file, draft)
+                draft.replace(target)
+            finally:
+                self.drafts.discard(draft.name)
         return ref
 
     def unmount_all(self) -> None:

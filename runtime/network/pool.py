@@ -74,6 +74,7 @@ class Pool:
         self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._used: set[str] = set()
+        self._live: dict[int, Slot] = {}
         self._last = self._number = 0
         self._mtu = 1500
         self._thread: threading.Thread | None = None
@@ -82,9 +83,10 @@ class Pool:
         """Take over the slots (number, address) of living containers, drop all others. In the mount namespace."""
         self._directory.mkdir(mode=0o755, exist_ok=True)
         self._used = {address for _, address in taken}
+        self._live = {number: self.slot(number, address) for number, address in taken}
         kept = {number for number, _ in taken}
         for path in self._directory.iterdir():
-            if int(path.name) not in kept:
+            if not path.name.isdigit() or int(path.name) not in kept:
                 _unpin(path)
         self._number = max(kept, default=0)
         self._last = max((self._offset(address) for _, address in taken), default=0)
@@ -132,6 +134,12 @@ class Pool:
         _unpin(Path(slot.path))
         with self._lock:
             self._used.discard(slot.address)
+            self._live.pop(slot.number, None)
+
+    def live(self) -> tuple[Slot, ...]:
+        """Return every slot that is ready, being made, or a container's."""
+        with self._lock:
+            return tuple(self._live.values())
 
     def wait_gone(self, timeout: float) -> bool:
         """Wait until the kernel has freed every interface of ours, which it does some time after `release`."""
@@ -173,7 +181,8 @@ class Pool:
             self._number += 1
             self._last, address = next_address(self._subnet, self._last, self._used)
             self._used.add(address)
-            return self.slot(self._number, address)
+            slot = self._live[self._number] = self.slot(self._number, address)
+            return slot
 
     def _connect(self, slot: Slot) -> None:
         host = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)

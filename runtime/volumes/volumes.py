@@ -85,6 +85,11 @@ class Volumes:
                 folder.rmdir()
             return True
 
+    def used(self) -> tuple[str, ...]:
+        """Return the keys of the volumes that somebody uses."""
+        with self._lock:
+            return tuple(key for key, users in self._users.items() if users > 0)
+
     def has_any(self, owner_start: int) -> bool:
         """Tell whether anything is filed under an owner's range."""
         folder = self._directory / str(owner_start)

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from runtime.container.port import (
+    Asked,
     Bind,
     Created,
     EngineError,
@@ -26,7 +27,7 @@ from runtime.container.port import (
     Usage,
     VolumeBind,
 )
-from runtime.model import ContainerSpec, ExitInfo, ExitReason, ImageRef
+from runtime.model import ContainerSpec, DoctorReport, ExitInfo, ExitReason, ImageRef
 
 SHIM = Path(__file__).with_name("shim.py")
 ADDRESS = "127.0.0.1"
@@ -87,6 +88,9 @@ class ProcessEngine:
 
     def owners(self) -> tuple[str, ...]:
         return tuple(place.name for place in self.volumes.iterdir())
+
+    def examine(self, asked: Asked, *, repair: bool) -> DoctorReport:
+        return DoctorReport()
 
     def forget_owner(self, owner: str) -> bool:
         place = self.volumes / owner
