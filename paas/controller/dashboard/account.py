@@ -14,7 +14,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 
-from paas.controller.dashboard.doors import Request, changed, field, signed_in
+from paas.controller.dashboard.doors import Request, changed, field, gone_to, signed_in
 from paas.controller.services import accounts
 from paas.errors import InvalidParams, PaasError
 
@@ -26,7 +26,7 @@ def _tokens(request: Request, plain: str = "") -> dict[str, Any]:
     return {"tokens": request.user.tokens.order_by("-created_at"), "plain": plain, "nav": "account"}
 
 
-@signed_in("GET")
+@signed_in("GET", temporary=True)
 def page(request: Request) -> HttpResponse:
     return render(request, "dashboard/account.html", _tokens(request))
 
@@ -53,12 +53,13 @@ def revoke_token(request: Request, token_id: UUID) -> HttpResponse:
 
 
 @sensitive_post_parameters()
-@signed_in("POST")
+@signed_in("POST", temporary=True)
 def password(request: Request) -> HttpResponse:
     """Change the password; this session goes on, others end."""
     new = request.POST.get("new", "")
     if new != request.POST.get("again", ""):
         raise InvalidParams("The new password and its repetition differ; nothing was changed.")
+    invited = request.user.password_temporary
     try:
         accounts.change_password(request.user, request.POST.get("old", ""), new)
     except PaasError as error:
@@ -66,6 +67,8 @@ def password(request: Request) -> HttpResponse:
         raise InvalidParams(error.message) from error
     request.user.refresh_from_db()
     update_session_auth_hash(request, request.user)
+    if invited:
+        return gone_to(request, reverse("dashboard:home"))
     template = "dashboard/partials/password.html"
     notice = "Your password is changed. Other browsers have to sign in again."
     return changed(request, reverse("dashboard:account"), template, dict, notice)

@@ -29,8 +29,11 @@ class Request(HttpRequest):
     user: User
 
 
-def signed_in(*methods: str) -> Callable[[View], View]:
-    """Let a view be called with these methods, by somebody who has signed in."""
+def signed_in(*methods: str, temporary: bool = False) -> Callable[[View], View]:
+    """Let a view be called with these methods, by somebody who has signed in.
+
+    `temporary`: also with a password that an admin made; everything else waits until it is replaced.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -39,6 +42,8 @@ def signed_in(*methods: str) -> Callable[[View], View]:
                 return HttpResponseNotAllowed(methods)
             if not request.user.is_authenticated:
                 return _to_login(request)
+            if request.user.password_temporary and not temporary:
+                return _elsewhere(request, reverse("dashboard:account"), "Choose your own password first.")
             try:
                 response = view(request, *args, **kwargs)
             except PaasError as error:
@@ -73,7 +78,7 @@ def of_admin(*methods: str) -> Callable[[View], View]:
         @wraps(view)
         def door(request: Request, **kwargs: Any) -> HttpResponseBase:
             if not request.user.is_admin:
-                raise Forbidden("Only an admin of this platform can see its hosts. Ask one of them.")
+                raise Forbidden("Only an admin of this platform can see or change this. Ask one of them.")
             return view(request, **kwargs)
 
         return door
@@ -87,13 +92,19 @@ def by_htmx(request: HttpRequest) -> bool:
 
 def _to_login(request: HttpRequest) -> HttpResponseBase:
     login = reverse("dashboard:login")
-    if by_htmx(request):
-        # The page that asked is behind the login too: the browser comes back to it, not to the fragment.
-        return HttpResponse(status=401, headers={"HX-Redirect": login})
-    if request.headers.get("Accept") == "text/event-stream":
-        return HttpResponse("Sign in first.", status=401, content_type="text/plain")
     target = request.get_full_path() if request.method == "GET" else "/"
-    return HttpResponseRedirect(f"{login}?next={quote(target)}")
+    # The page that asked by htmx is behind the login too: the browser comes back to it, not to the fragment.
+    url = login if by_htmx(request) else f"{login}?next={quote(target)}"
+    return _elsewhere(request, url, "Sign in first.")
+
+
+def _elsewhere(request: HttpRequest, url: str, why: str) -> HttpResponseBase:
+    """Send a browser to where it can go on; a live part or stream of a page takes its page along."""
+    if by_htmx(request):
+        return HttpResponse(status=401, headers={"HX-Redirect": url})
+    if request.headers.get("Accept") == "text/event-stream":
+        return HttpResponse(why, status=401, content_type="text/plain")
+    return HttpResponseRedirect(url)
 
 
 def problem(request: HttpRequest, error: PaasError) -> HttpResponse:

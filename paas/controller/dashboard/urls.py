@@ -5,7 +5,9 @@ from django.urls import path
 from paas.controller.dashboard import (
     account,
     activity,
+    audit,
     builds,
+    collaborators,
     config,
     formation,
     home,
@@ -15,6 +17,7 @@ from paas.controller.dashboard import (
     releases,
     sessions,
     settings,
+    users,
 )
 
 app_name = "dashboard"
@@ -31,6 +34,13 @@ urlpatterns = [
     path("dashboard/account/tokens", account.create_token, name="tokens"),
     path("dashboard/account/tokens/<uuid:token_id>/revoke", account.revoke_token, name="revoke_token"),
     path("dashboard/hosts", hosts.page, name="hosts"),
+    path("dashboard/audit", audit.page, name="audit"),
+    path("dashboard/users", users.page, name="users"),
+    path("dashboard/users/invite", users.invite, name="invite"),
+    path("dashboard/users/<uuid:user_id>/active", users.active, name="user_active"),
+    path("dashboard/users/<uuid:user_id>/admin", users.admin, name="user_admin"),
+    path("dashboard/users/<uuid:user_id>/reset", users.reset, name="user_reset"),
+    path("dashboard/users/<uuid:user_id>/delete", users.delete, name="user_delete"),
     path(APP, overview.page, name="app"),
     path(f"{APP}/live", overview.live, name="live"),
     path(f"{APP}/formation", formation.scale, name="formation"),
@@ -38,6 +48,7 @@ urlpatterns = [
     path(f"{APP}/one-offs/<uuid:one_off_id>/stop", formation.stop_one_off, name="stop_one_off"),
     path(f"{APP}/logs/stream", logs.stream, name="logs"),
     path(f"{APP}/activity", activity.page, name="activity"),
+    path(f"{APP}/activity/events", activity.events, name="events"),
     path(f"{APP}/releases/<int:version>", releases.page, name="release"),
     path(f"{APP}/releases/<int:version>/rollback", releases.rollback, name="rollback"),
     path(f"{APP}/builds/<uuid:build_id>", builds.page, name="build"),
@@ -51,6 +62,9 @@ urlpatterns = [
     path(f"{APP}/rename", settings.rename, name="rename"),
     path(f"{APP}/domains", settings.add_domain, name="domains"),
     path(f"{APP}/domains/remove", settings.remove_domain, name="remove_domain"),
+    path(f"{APP}/collaborators", collaborators.add, name="collaborators"),
+    path(f"{APP}/collaborators/remove", collaborators.remove, name="remove_collaborator"),
+    path(f"{APP}/transfer", collaborators.transfer, name="transfer"),
     path(f"{APP}/maintenance", settings.maintenance, name="maintenance"),
     path(f"{APP}/destroy", settings.destroy, name="destroy"),
 ]

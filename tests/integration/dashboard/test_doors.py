@@ -28,6 +28,7 @@ READS = [
     "live",
     "logs",
     "activity",
+    "events",
     "release",
     "build",
     "build_state",
@@ -38,10 +39,12 @@ READS = [
 ]
 WRITES = [
     "formation", "restart", "stop_one_off", "rollback", "cancel_build", "remove_config_var", "rename", "domains",
-    "remove_domain", "maintenance", "destroy",
+    "remove_domain", "collaborators", "remove_collaborator", "transfer", "maintenance", "destroy",
 ]  # fmt: skip
-PERSONAL_READS = ["home", "account", "hosts"]
-PERSONAL_WRITES = ["create", "tokens", "password", "revoke_token"]
+ADMIN_READS = ["hosts", "users", "audit"]
+ADMIN_WRITES = ["invite", "user_active", "user_admin", "user_reset", "user_delete"]
+PERSONAL_READS = ["home", "account", *ADMIN_READS]
+PERSONAL_WRITES = ["create", "tokens", "password", "revoke_token", *ADMIN_WRITES]
 ARGUMENTS = {
     "release": [2],
     "rollback": [2],
@@ -49,7 +52,7 @@ ARGUMENTS = {
     "remove_config_var": ["A"],
     "revoke_token": [uuid4()],
 }
-WITH_ID = {"build", "build_state", "build_stream", "cancel_build", "stop_one_off"}
+WITH_ID = {"build", "build_state", "build_stream", "cancel_build", "stop_one_off", *ADMIN_WRITES} - {"invite"}
 
 
 def address(name: str, app: str = "shop", identity: object | None = None) -> str:
@@ -107,10 +110,13 @@ def test_an_admin_sees_every_app_and_the_hosts(
     assert b"host-of-shop" in client.get(address("hosts")).content
 
 
-def test_hosts_are_for_admins(client: Client) -> None:
-    response = client.get(address("hosts"))
+@pytest.mark.parametrize("name", [*ADMIN_READS, *ADMIN_WRITES])
+def test_some_pages_are_for_admins(name: str, client: Client, other: User) -> None:
+    path = address(name, identity=other.id)
+    response = client.post(path, {"email": "x@example.com"}) if name in ADMIN_WRITES else client.get(path)
     assert response.status_code == 403
     assert b"Only an admin" in response.content
+    assert User.objects.count() == 2
 
 
 @pytest.mark.parametrize("name", [*WRITES, *PERSONAL_WRITES, "config"])
