@@ -9,12 +9,14 @@ import subprocess
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from .errors import BuildError
 from .output import Output
 
 KEPT_LINES = 400
+LINE_BYTES = 8192  # longer lines come in pieces, so that one without an end needs no memory
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,11 @@ def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Outpu
     except OSError as error:
         raise BuildError("tool_missing", f"{argv[0]} could not be started: {error.strerror}.") from error
     with process:
-        for raw in process.stdout or ():
+        for raw in iter(partial(process.stdout.readline, LINE_BYTES), b"") if process.stdout else ():
             line = raw.decode("utf-8", "replace").rstrip("\r\n").rpartition("\r")[2]
             kept.append(line)
             if output is not None and line.strip():
-                output.info(line)
+                output.tool(line)
     return Finished(process.returncode, tuple(kept))
 
 

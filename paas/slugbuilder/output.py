@@ -1,6 +1,7 @@
 """What the pusher reads while the build runs, in the shape Heroku users know.
 
 In: steps, facts, warnings, errors.  Out: lines on a stream, flushed one by one; warnings are also kept.
+What tools print is bounded: a build that never stops talking must not fill the logs of others.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ import textwrap
 from typing import TextIO
 
 WIDTH = 100
+MOST_LINES, MOST_CHARACTERS = 15_000, 1_500_000  # of tools; both fit into what the platform keeps of a build
 
 
 class Output:
     """Writes build lines. Every line is flushed: the pusher sees it as it happens."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, lines: int = MOST_LINES, characters: int = MOST_CHARACTERS) -> None:
         self._stream = stream
+        self._lines, self._characters = lines, characters
+        self._full = False
         self.warnings: list[str] = []
 
     def step(self, text: str) -> None:
@@ -23,6 +27,15 @@ class Output:
 
     def info(self, text: str) -> None:
         self._line(f"       {text}")
+
+    def tool(self, text: str) -> None:
+        """Print a line of a tool, as long as there is room for more."""
+        self._lines, self._characters = self._lines - 1, self._characters - len(text)
+        if self._lines >= 0 and self._characters >= 0:
+            self.info(text)
+        elif not self._full:
+            self._full = True
+            self.warn("The build prints more than is kept; the rest of its tools' output is left out.")
 
     def warn(self, text: str) -> None:
         """Print a warning and keep it for the result."""

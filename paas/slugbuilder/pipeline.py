@@ -5,6 +5,7 @@ In: where the source is and where the app goes.  Out: an exit code (0, 1), lines
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -27,6 +28,7 @@ from .tree_cache import make_room
 from .workspace import Compiled, Stack, Workspace
 
 SLUG_LIMIT = 2 * 1024**3
+FULL_BELOW = 0.01  # share of a disk
 
 
 @dataclass(frozen=True)
@@ -49,22 +51,49 @@ def build(request: Request, environ: Mapping[str, str], output: Output) -> int:
     try:
         result = compile_source(request, work)
     except BuildError as error:
-        output.error(error.message, error.details, error.hint)
-        failure = Failure(error.id, error.message, error.details, error.hint)
+        message = f"{error.message} {full_disk(request)}".rstrip()
+        output.error(message, error.details, error.hint)
+        failure = Failure(error.id, message, error.details, error.hint)
         result = Result(
             request.stack.name, warnings=tuple(output.warnings), timings=work.timings, error=failure
         )
     except OSError as error:
         message = f"The build could not write or read its files: {error.strerror or error}."
         hint = "The disk of a build is limited: remove large files from the repository or dependencies."
-        output.error(message, hint=hint if error.errno == 28 else "")
+        output.error(message, hint=hint if error.errno == errno.ENOSPC else "")
         failure = Failure("build_io", message, hint=hint)
         result = Result(
             request.stack.name, warnings=tuple(output.warnings), timings=work.timings, error=failure
         )
     work.timings["total"] = round(time.monotonic() - started, 3)
-    write_result(request.result, result)
+    report(request, result)
     return 1 if result.error else 0
+
+
+def report(request: Request, result: Result) -> None:
+    """Write the result. On a disk without room for it what a failed build has made gives way: nobody will run it."""
+    try:
+        write_result(request.result, result)
+    except OSError as error:
+        if not result.error or error.errno != errno.ENOSPC:
+            raise
+        for folder in (request.app, request.scratch):
+            for entry in folder.iterdir():
+                shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()
+        write_result(request.result, result)
+
+
+def full_disk(request: Request) -> str:
+    """Return which of a build's disks has no room left, as a sentence; '' when none is full."""
+    disks = (
+        (request.app, "The build's disk of {} is full."),
+        (request.cache, "The app's build cache of {} is full; it is emptied before the next build."),
+    )
+    for folder, sentence in disks:
+        usage = shutil.disk_usage(folder) if folder.is_dir() else None
+        if usage and usage.free < usage.total * FULL_BELOW:
+            return sentence.format(f"{usage.total / 1024**2:,.0f} MB")
+    return ""
 
 
 def prepare(request: Request, environ: Mapping[str, str], output: Output) -> Workspace:

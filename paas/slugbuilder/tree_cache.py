@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 FOLDERS = ("trees", "uv", "npm", "tmp", "pyc")
+KEPT = "lost+found"  # the file system's own
 
 
 def key_of(parts: Iterable[bytes | str]) -> str:
@@ -60,11 +61,19 @@ def archive(cache: Path, name: str, key: str) -> Path:
 
 
 def make_room(cache: Path, share: float = 0.15) -> bool:
-    """Drop our folders of a cache whose disk is nearly full (less than `share` free). True when some were dropped."""
-    usage = shutil.disk_usage(cache)
-    if usage.free >= usage.total * share:
-        return False
-    ours = [cache / name for name in FOLDERS if (cache / name).is_dir()]
-    for folder in ours:
-        shutil.rmtree(folder, ignore_errors=True)
-    return bool(ours)
+    """Empty a cache whose disk is nearly full (less than `share` free): our folders, and all the rest if that is not
+    enough, because what an app's own steps left there would fail every build to come. True when something was dropped.
+    """
+    others = [entry for entry in cache.iterdir() if entry.name not in (*FOLDERS, KEPT)]
+    dropped = False
+    for entries in ([cache / name for name in FOLDERS if (cache / name).is_dir()], others):
+        usage = shutil.disk_usage(cache)
+        if usage.free >= usage.total * share:
+            break
+        for entry in entries:
+            dropped = True
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+    return dropped

@@ -1,10 +1,12 @@
 """Requirements, Staticfile, environment and output: the small readers."""
 
 import io
+import sys
 
 import pytest
 
 from paas.slugbuilder.buildpacks.requirements import included_files, is_cacheable, read_requirements
+from paas.slugbuilder.command import LINE_BYTES, run
 from paas.slugbuilder.environment import build_environment
 from paas.slugbuilder.errors import BuildError
 from paas.slugbuilder.output import Output
@@ -125,6 +127,29 @@ def test_output_has_herokus_shape():
         " !",
     ]
     assert output.warnings == ["old"]
+
+
+def test_tools_may_print_much_but_not_without_end():
+    stream = io.StringIO()
+    output = Output(stream, lines=3, characters=100)
+    for number in range(9):
+        output.tool(f"line {number}")
+    output.step("Packaging")
+    lines = stream.getvalue().splitlines()
+    assert lines[:3] == ["       line 0", "       line 1", "       line 2"]
+    assert lines[3].startswith(" !     Warning: The build prints more than is kept")
+    assert lines[4:] == ["-----> Packaging"], "it is said once, and the builder's own words still come"
+    wordy = Output(io.StringIO(), lines=10, characters=5)
+    wordy.tool("123456")
+    assert wordy.warnings
+
+
+def test_a_line_without_an_end_comes_in_pieces(tmp_path):
+    stream = io.StringIO()
+    code = "import sys; sys.stdout.write('x' * 100_000)"
+    finished = run([sys.executable, "-c", code], cwd=tmp_path, env={}, output=Output(stream))
+    assert (finished.code, "".join(finished.lines)) == (0, "x" * 100_000)
+    assert max(map(len, finished.lines)) <= LINE_BYTES
 
 
 def test_a_key_knows_where_parts_end():
