@@ -74,11 +74,11 @@ class Api:
                 web.get("/v1/containers/{id}/usage", self._get_usage),
                 web.get("/v1/events", self._get_events),
                 web.post("/v1/prune", self._prune),
+                web.get("/v1/doctor", self._doctor),
+                web.post("/v1/doctor", self._doctor),
                 web.post("/v1/stop", self._stop),
                 web.get("/metrics", self._metrics),
             ]
-                web.get("/v1/doctor", self._doctor),
-                web.post("/v1/doctor", self._doctor),
         )
         return app
 
@@ -176,15 +176,15 @@ class Api:
     async def _prune(self, request: web.Request) -> web.Response:
         return _json(await self._janitor.prune())
 
+    async def _doctor(self, request: web.Request) -> web.Response:
+        """GET looks, POST repairs too."""
+        return _json(await self._janitor.examine(repair=request.method == "POST"))
+
     async def _stop(self, request: web.Request) -> web.Response:
         stop = await _body(request, StopRequest)
         if stop.remove:
             await self._host.stop_all()
         self._on_stop(stop.remove)
-    async def _doctor(self, request: web.Request) -> web.Response:
-        """GET looks, POST repairs too."""
-        return _json(await self._janitor.examine(repair=request.method == "POST"))
-
         return _json(self._host.report())
 
     async def _metrics(self, request: web.Request) -> web.Response:

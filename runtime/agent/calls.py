@@ -17,8 +17,8 @@ from typing import Any, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from runtime.container.port import (
-    Bind,
     Asked,
+    Bind,
     Created,
     Engine,
     Observed,
@@ -27,7 +27,7 @@ from runtime.container.port import (
     Usage,
     VolumeBind,
 )
-from runtime.model import ContainerSpec, DoctorReport, ExecSpec, ExitInfo, ExitReason, ImageRef
+from runtime.model import ContainerSpec, DoctorReport, ExitInfo, ExitReason, ImageRef
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -102,11 +102,11 @@ class EngineCalls:
     async def forget_owner(self, owner: str) -> bool:
         return await self._run(self.engine.forget_owner, owner)
 
-    async def list(self) -> tuple[Observed, ...]:
-        return await self._run(self.engine.list)
     async def examine(self, asked: Asked, *, repair: bool) -> DoctorReport:
         return await self._run(self.engine.examine, asked, repair=repair)
 
+    async def list(self) -> tuple[Observed, ...]:
+        return await self._run(self.engine.list)
 
     async def find(self, container: str) -> Observed | None:
         """The container as it is now, after any call for it that is still under way."""
