@@ -17,8 +17,8 @@ from paas.controller.services import releases as service
 
 
 def _before(app: App, release: Release) -> Release | None:
-    """Return the release that `release` was made from: the newest one before it that had not failed."""
-    older = releases(app).filter(version__lt=release.version).exclude(status=Release.Status.FAILED)
+    """Return the release that `release` was made from: the newest one before it that was or may become live."""
+    older = releases(app).filter(version__lt=release.version).exclude(status__in=Release.NEVER_LIVE)
     return older.order_by("-version").first()
 
 

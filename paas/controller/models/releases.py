@@ -34,6 +34,10 @@ class Release(models.Model):
         PENDING = "pending"
         SUCCEEDED = "succeeded"
         FAILED = "failed"
+        EXPIRED = "expired"  # superseded before it was live
+
+    #: What never served: no later change builds on it, and nothing can be rolled back to it.
+    NEVER_LIVE = (Status.FAILED, Status.EXPIRED)
 
     class Kind(models.TextChoices):
         INITIAL = "initial"

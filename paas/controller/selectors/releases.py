@@ -24,8 +24,8 @@ def releases(app: App) -> QuerySet[Release]:
 
 
 def newest_release(app: App) -> Release | None:
-    """Return the newest release that has not failed: what the next change builds on."""
-    return releases(app).exclude(status=Release.Status.FAILED).last()
+    """Return the newest release that is or may become live: what the next change builds on."""
+    return releases(app).exclude(status__in=Release.NEVER_LIVE).last()
 
 
 def find_release(app: App, id_or_version: str | int) -> Release:

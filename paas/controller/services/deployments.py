@@ -19,6 +19,12 @@ from paas.controller.services.locking import lock_hosts, lock_instances
 from paas.scheduler.model import Phase
 
 
+RELEASE_STATUS = {
+    Deployment.Status.SUCCEEDED: Release.Status.SUCCEEDED,
+    Deployment.Status.SUPERSEDED: Release.Status.EXPIRED,
+}
+
+
 def start(app: App, release: Release) -> None:
     """Bring `release` live: at once when it has nothing to run, else by a deployment that supersedes the active one."""
     now = timezone.now()
@@ -117,7 +123,7 @@ def end(deployment: Deployment, status: str, now: datetime, error_id: str = "", 
     deployment.message = message
     deployment.save()
     succeeded = status == Deployment.Status.SUCCEEDED
-    outcome = Release.Status.SUCCEEDED if succeeded else Release.Status.FAILED
+    outcome = RELEASE_STATUS.get(Deployment.Status(status), Release.Status.FAILED)
     Release.objects.filter(id=deployment.release_id, status=Release.Status.PENDING).update(
         status=outcome, message=message, updated_at=now
     )

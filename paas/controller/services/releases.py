@@ -132,8 +132,8 @@ def rollback(user: User, app: App, release: Release) -> Release:
         )
     with transaction.atomic():
         app = lock_app(app.id)
-        if app.releases.filter(id=release.id, status=Release.Status.FAILED).exists():
-            raise InvalidParams(f"v{release.version} failed when it was deployed; choose one that has run.")
+        if app.releases.filter(id=release.id, status__in=Release.NEVER_LIVE).exists():
+            raise InvalidParams(f"v{release.version} was never live ({release.status}); choose one that has run.")
         return create_release(
             user,
             app,

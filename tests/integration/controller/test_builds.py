@@ -332,7 +332,8 @@ class TestOvertaken:
         build = TestCancel.released(live, make_build, "web")
         set_config(user, live, {"A": "1"})
         assert outcome(build.id) is None
-        assert Deployment.objects.get(release__version=3).status == "superseded"
+        overtaken = Deployment.objects.select_related("release").get(release__version=3)
+        assert (overtaken.status, overtaken.release.status) == ("superseded", "expired")
         platform.settle()
         assert outcome(build.id).ok
         build.refresh_from_db()

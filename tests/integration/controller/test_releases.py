@@ -162,7 +162,7 @@ class TestRollback:
         platform.agent.obeys = crash
         platform.settle()
         assert stale.status == "pending", "the caller's copy does not know yet"
-        with pytest.raises(InvalidParams, match="v3 failed"):
+        with pytest.raises(InvalidParams, match="v3 was never live"):
             rollback(user, live, stale)
 
     def test_to_one_without_code(self, live: App, user: User) -> None:
