@@ -33,6 +33,7 @@ PATHS = [
     "/oauth/authorizations",
     "/regions",
     "/stacks",
+    "/users",
 ]
 
 
