@@ -38,7 +38,7 @@ from runtime.container.port import (
 from runtime.container.storage import Record
 from runtime.doctor.doctor import examine
 from runtime.doctor.place import Known
-from runtime.model import ContainerSpec, DoctorReport, ExecSpec, ExitInfo, ImageRef
+from runtime.model import ContainerSpec, DoctorReport, ExecSpec, ExitInfo, ExitReason, ImageRef
 from runtime.network import rules
 
 _REMOVERS = 4
@@ -188,6 +188,8 @@ class CrunEngine:
             if record.started_at is not None or record.exit is not None:
                 return
             failure = self._mounts.call(self._run_start, container)
+            if failure and self._had_started(record):
+                return
             if failure:
                 process.send(record.pid, record.pid_started, SIGKILL)
                 self._update(record, exit=exits.not_started(failure, time.time()))
@@ -364,6 +366,18 @@ class CrunEngine:
             code = exits.exec_failure(files.tail(self._layout.log(record.id))) or code
         kills = self._parts.cgroups.oom_kills(self._layout.cgroup_of(record.id))
         return exits.classify(code, kills, record.memory_limit_bytes, at)
+
+    def _had_started(self, record: Record) -> bool:
+        """An agent that was killed after `start` may have written nothing down, and the run be over since.
+
+        The runtime keeps a fifo for a container that waits for `start`. When it is gone, the run was a real one, and
+        how it ended is for its supervisor to say.
+        """
+        if (self._layout.state / record.id / "exec.fifo").exists():
+            return False
+        process.wait_gone(record.conmon_pid, record.conmon_started, _KILL_TAKES)
+        ended = self._settle(record.id)
+        return ended is not None and ended.reason is not ExitReason.LOST
 
     def _run_start(self, container: str) -> str:
         """Run `start` of the runtime; return why it failed, '' when it runs (perhaps since before a crash)."""
