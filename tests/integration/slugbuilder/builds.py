@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ROOT / "examples"
 
@@ -48,6 +49,7 @@ def build(source: Path, work: Path, *, cache: str = "cache", env: dict[str, str]
     argv += ["--cache", str(work / cache), "--result", str(result)]
     # this test run's own settings are none of the app's
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PYTEST_"))}
+    outer["SSL_CERT_FILE"] = CA_BUNDLE  # as in a container of the platform
     started = time.monotonic()
     done = subprocess.run(
         argv,

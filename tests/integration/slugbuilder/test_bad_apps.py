@@ -173,7 +173,9 @@ def test_uv_lock(work):
     pyproject += 'dependencies = ["itsdangerous==2.2.0"]\n'
     source = app(work, {"pyproject.toml": pyproject, "Procfile": "web: x"})
     uv = str(Path(sys.executable).parent / "uv")
-    subprocess.run([uv, "lock", "-q", "--python", "/usr/bin/python3"], cwd=source, check=True)
+    subprocess.run(
+        [uv, "lock", "-q", "--system-certs", "--python", "/usr/bin/python3"], cwd=source, check=True
+    )
     built = build(source, work)
     assert built.code == 0, built.output
     assert list((work / "app" / ".venv").glob("lib/python*/site-packages/itsdangerous"))
