@@ -12,14 +12,16 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from runtime.client import AgentClient, AgentError, AgentRefused
 from runtime.config import Settings, SettingsError, read_settings
 from runtime.model import (
     ContainerSpec,
+    ExecSpec,
     ExitInfo,
     JobSpec,
     JobState,
@@ -73,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
     events.add_argument("-f", "--follow", action="store_true", help="wait for more")
     events.add_argument("--since", type=int, default=0, metavar="N", help="only events after number N")
     add("stop", _stop, "stop every container, remove everything from the host, end the agent")
+    execute = add("exec", _exec, "run a command in a running container")
+    execute.add_argument("id")
+    execute.add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command")
+    attach = add("attach", _attach, "join your terminal to a container; Ctrl-C is sent to it")
+    attach.add_argument("id")
     run = add("run", _run, "run a command once in a container on the host's own /usr")
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command")
     return parser
@@ -104,10 +111,14 @@ def _agent(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _client(settings: Settings) -> AgentClient:
+    return AgentClient(_address(settings), settings.token)
+
+
+def _address(settings: Settings) -> str:
     address = f"{settings.listen_host}:{settings.listen_port}"
     with suppress(OSError):
         address = (settings.state / "address").read_text()
-    return AgentClient(f"http://{address}", settings.token)
+    return f"http://{address}"
 
 
 def _ps(settings: Settings, _: argparse.Namespace) -> int:
@@ -202,6 +213,57 @@ def _ended_within(lock: Path, seconds: float) -> bool:
                 return True
             time.sleep(0.05)
     return False
+
+
+def _exec(settings: Settings, arguments: argparse.Namespace) -> int:
+    words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
+    if not words:
+        print("Say what to run: python -m runtime exec ID -- CMD [ARGUMENT…]", file=sys.stderr)
+        return 2
+    from runtime import attach, terminal
+
+    on_terminal = terminal.is_terminal()
+    rows, columns = terminal.size() if on_terminal else (0, 0)
+    environment = {"TERM": os.environ.get("TERM", "xterm")} if on_terminal else {}
+    spec = ExecSpec(argv=tuple(words), env=environment, tty=on_terminal, rows=rows, columns=columns)
+
+    async def join() -> int:
+        session = await attach.execute(_address(settings), settings.token, arguments.id, spec)
+        try:
+            return await terminal.join(session, terminal=on_terminal)
+        finally:
+            await session.close()
+
+    return _joined(join)
+
+
+def _attach(settings: Settings, arguments: argparse.Namespace) -> int:
+    from runtime import attach, terminal
+
+    on_terminal = terminal.is_terminal()
+    rows, columns = terminal.size() if on_terminal else (0, 0)
+    path = attach.attach_path(arguments.id, rows=rows, columns=columns)
+
+    async def join() -> int:
+        session = await attach.attach(_address(settings), settings.token, path)
+        try:
+            return await terminal.join(session, terminal=on_terminal)
+        finally:
+            await session.close()
+
+    return _joined(join)
+
+
+def _joined(join: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    import asyncio
+
+    from runtime.attach import AttachError
+
+    try:
+        return asyncio.run(join())
+    except AttachError as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 def _run(settings: Settings, arguments: argparse.Namespace) -> int:

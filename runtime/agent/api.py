@@ -21,6 +21,7 @@ from runtime.agent.events import Events
 from runtime.agent.host import Host, OlderGeneration
 from runtime.agent.janitor import Janitor
 from runtime.agent.metrics import ContainerUsage, render, render_host
+from runtime.agent.streams import Refused, Streams
 from runtime.container.port import EngineError
 from runtime.logs.hub import LogHub
 from runtime.model import ErrorBody, JobSpec, JobStatus, Struct, WantedState, decode, encode
@@ -49,12 +50,14 @@ class Api:
         logs: LogHub,
         events: Events,
         janitor: Janitor,
+        streams: Streams,
         token: str,
         on_stop: Callable[[bool], None],
     ) -> None:
         self._host = host
         self._events = events
         self._janitor = janitor
+        self._streams = streams
         self._calls = calls
         self._logs = logs
         self._token = token.encode()
@@ -80,6 +83,8 @@ class Api:
                 web.get("/metrics", self._metrics),
             ]
         )
+        app.add_routes(self._streams.routes())
+        app.on_shutdown.append(self._streams.close)
         return app
 
     @web.middleware
@@ -218,6 +223,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except ApiError as error:
         return _json(error.body, error.status)
+    except Refused as error:
+        return _json(ErrorBody(id=error.id, message=str(error)), error.status)
     except EngineError as error:
         return _json(ErrorBody(id="engine", message=str(error)), 500)
     except web.HTTPException as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -21,13 +22,14 @@ from runtime.container.port import (
     Bind,
     Created,
     Engine,
+    Execution,
     Observed,
     StoredImage,
     StoredVolume,
     Usage,
     VolumeBind,
 )
-from runtime.model import ContainerSpec, DoctorReport, ExitInfo, ExitReason, ImageRef
+from runtime.model import ContainerSpec, DoctorReport, ExecSpec, ExitInfo, ExitReason, ImageRef
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -107,6 +109,23 @@ class EngineCalls:
 
     async def list(self) -> tuple[Observed, ...]:
         return await self._run(self.engine.list)
+
+    async def attach(self, container: str) -> socket.socket:
+        return await self._run(self.engine.attach, container)
+
+    async def resize(self, container: str, rows: int, columns: int) -> None:
+        await self._run(self.engine.resize, container, rows, columns)
+
+    async def execute(self, container: str, spec: ExecSpec) -> Execution:
+        return await self._run(self.engine.execute, container, spec)
+
+    async def wait_execution(self, execution: Execution, timeout: float) -> int | None:
+        await _within(process_gone(execution.supervisor), timeout)
+        return await self._run(execution.wait, 1.0)
+
+    async def end_execution(self, execution: Execution) -> None:
+        """End it whatever happens to the caller."""
+        await asyncio.shield(self._run(execution.end))
 
     async def find(self, container: str) -> Observed | None:
         """The container as it is now, after any call for it that is still under way."""

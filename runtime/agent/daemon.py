@@ -30,6 +30,7 @@ from runtime.agent.janitor import Janitor
 from runtime.agent.reporter import Reporter
 from runtime.agent.shipper import Shipper
 from runtime.agent.store import Store, write_atomic
+from runtime.agent.streams import Streams
 from runtime.config import Settings
 from runtime.container.port import Engine
 from runtime.logs.hub import LogHub
@@ -92,8 +93,9 @@ async def _serve(settings: Settings, engine: Engine, store: Store) -> bool:
 
     _on_signals(lambda: stop(False))
     await host.recover()
+    streams = Streams(host, calls, context.sessions)
     runner = web.AppRunner(
-        Api(host, calls, logs, events, janitor, settings.token, stop).application(),
+        Api(host, calls, logs, events, janitor, streams, settings.token, stop).application(),
         access_log=None,
         shutdown_timeout=0.2,
     )

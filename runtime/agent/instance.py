@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from signal import SIGKILL
 
 import msgspec
@@ -21,6 +21,7 @@ from runtime.agent.events import Events
 from runtime.agent.health import kind_of, probe
 from runtime.agent.images import Images
 from runtime.agent.lifecycle import RUNNING, Event, step
+from runtime.agent.sessions import Sessions
 from runtime.agent.store import InstanceRecord
 from runtime.container.port import Observed
 from runtime.logs.hub import LogHub
@@ -50,6 +51,7 @@ class Context:
     changed: Callable[[], None]
     events: Events
     save: Callable[[], None]
+    sessions: Sessions = field(default_factory=Sessions)
 
 
 class Instance:

@@ -13,8 +13,9 @@ import math
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from signal import SIGHUP
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ SCRATCH_BYTES = 4 * 1024**3
 RESULT_BYTES = 1024**2
 FETCH_SECONDS = 120.0
 UPLOAD_SECONDS = 600.0
+HANG_UP_SECONDS = 3.0
 ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED})
 
 
@@ -41,6 +43,7 @@ class Job:
     def __init__(self, record: JobRecord, context: Context, controller: Controller, store: Store) -> None:
         self.record = record
         self.spec = record.spec
+        self.created = asyncio.Event()  # there is a container to attach to
         self.ended = asyncio.Event()
         self._id = record.spec.container.id
         self._grace = record.spec.container.grace_seconds
@@ -93,6 +96,7 @@ class Job:
         self._context.logs.end(self._id)
         self._update(status)
         self.ended.set()
+        self._context.sessions.forget(self._id)
 
     async def _work(self) -> JobStatus:
         if self.record.final is not None:
@@ -102,16 +106,19 @@ class Job:
             return self._failed(ExitReason.LOST, "the host was restarted while the job ran; start it again")
         work = asyncio.create_task(self._run_to_exit(found))
         cancelled = asyncio.create_task(self._cancelled.wait())
+        abandoned = asyncio.create_task(self._abandoned())
         try:
-            await asyncio.wait({work, cancelled}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({work, cancelled, abandoned}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 work.cancel()
                 await asyncio.wait({work})
+                if not cancelled.done():
+                    return await self._hang_up(abandoned.result())
                 return await self._stop(ExitReason.CANCELLED, "cancelled on request")
             exit = await work
         finally:
-            work.cancel()
-            cancelled.cancel()
+            for task in (work, cancelled, abandoned):
+                task.cancel()
         if exit is None:
             self._say(phrases.job_timeout(self.spec.timeout))
             return await self._stop(ExitReason.TIMEOUT, f"took longer than {self.spec.timeout:g} seconds")
@@ -122,6 +129,7 @@ class Job:
         pid = found.pid if found and found.running else 0
         if found is None or self.status.state is JobState.PENDING:
             pid = await self._launch()
+        self.created.set()
         with self._timed("run"):
             left = (self.record.started_at or time.time()) + self.spec.timeout - time.time()
             try:
@@ -145,11 +153,34 @@ class Job:
             self._tell(EventKind.CREATED)
             self._context.logs.open(self.spec.container)
             self._say(phrases.starting(self.spec.container))
+            await self._await_client()
             await self._context.calls.start(self._id)
             self._tell(EventKind.STARTED)
         self._save(started_at=time.time())
         self._update(self._with(state=JobState.RUNNING))
         return created.pid
+
+    async def _await_client(self) -> None:
+        """What is attached to from its start sees its first client before its first line."""
+        self.created.set()
+        if self.spec.attach_seconds:
+            await self._context.sessions.presence(self._id).ready.wait()
+
+    async def _abandoned(self) -> str:
+        """Wait until it runs for nobody; say why. Most jobs run for the platform, attached to or not."""
+        if not self.spec.attach_seconds:
+            await asyncio.Event().wait()
+        return await self._context.sessions.abandoned(self._id, self.spec.attach_seconds)
+
+    async def _hang_up(self, why: str) -> JobStatus:
+        """End it as a closed terminal would: HUP first, then as any other."""
+        found = await self._context.calls.find(self._id)
+        if found and found.running:
+            self._say(phrases.hanging_up(why))
+            await self._context.calls.kill(self._id, SIGHUP)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._context.calls.ended(self._id, found.pid), HANG_UP_SECONDS)
+        return await self._stop(ExitReason.CANCELLED, why)
 
     async def _fetch_inputs(self, seconds: float) -> tuple[Bind, ...]:
         folder = self._store.inputs / self._id

@@ -55,6 +55,10 @@ def stopping() -> str:
     return "Stopping all processes with SIGTERM"
 
 
+def hanging_up(why: str) -> str:
+    return f"Stopping process with SIGHUP: {why}"
+
+
 def exit_timeout(seconds: float) -> str:
     return f"Error R12 (Exit timeout) -> At least one process failed to exit within {seconds:g} seconds of SIGTERM"
 

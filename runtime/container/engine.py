@@ -264,7 +264,7 @@ class CrunEngine:
         layout, runtime = self._layout, self._parts.runtime
         place, group = layout.run / "exec", layout.cgroup_of(container)
         return self._mounts.call(
-            execs.start, runtime, str(layout.state), layout.bundle(container), container, spec, place
+            execs.start, runtime, str(layout.state), layout.bundle(container), container, spec, place, group
         )
 
     def usage(self, container: str) -> Usage | None:

@@ -31,14 +31,18 @@ from runtime.model import ExecSpec
 _START_TAKES = 15.0  # seconds
 _HANG_UP_TAKES = 2.0  # seconds between SIGHUP and SIGKILL
 _PID_FILES = "exec-*.pid"
+_REAP_TAKES = 1.0  # seconds
 _SHOWN = 400  # characters of the runtime's complaint
 
 
 class RuntimeExecution:
     """See `runtime.container.port.Execution`. `terminal` is the master of a pseudo-terminal, or -1."""
 
-    def __init__(self, runtime: subprocess.Popen[bytes], pid_file: Path, terminal: int = -1) -> None:
+    def __init__(
+        self, runtime: subprocess.Popen[bytes], pid_file: Path, group: str, terminal: int = -1
+    ) -> None:
         self._runtime = runtime
+        self._group = group
         self._pid_file = pid_file
         self._terminal = terminal
         self.pid = int(pid_file.read_text())
@@ -81,12 +85,14 @@ class RuntimeExecution:
             os.close(self._terminal)
             self.tty, self._terminal = False, -1
         self._pid_file.unlink(missing_ok=True)
+        process.reap_members(self._group, _REAP_TAKES)
 
 
 def start(
-    runtime: str, state: str, bundle: Path, container: str, spec: ExecSpec, place: Path
+    runtime: str, state: str, bundle: Path, container: str, spec: ExecSpec, place: Path, group: str
 ) -> RuntimeExecution:
-    """Run the process. `place` is a private directory with a short path for what only the start needs.
+    """Run the process. `place` is a private directory with a short path for what only the start needs; `group` is
+    the container's control group.
 
     Raises EngineError in the runtime's words when the command cannot be run.
     """
@@ -98,14 +104,14 @@ def start(
     words = [runtime, "--root", state, "exec", "--process", str(document), "--pid-file", str(pid_file)]
     try:
         if spec.tty:
-            return _start_on_terminal(words, container, pid_file, place / f"{name}.sock", spec)
+            return _start_on_terminal(words, container, pid_file, place / f"{name}.sock", spec, group)
         child = _spawn([*words, container])
         try:
             _wait_started(child, pid_file)
         except BaseException:
-            _give_up(child, pid_file)
+            _give_up(child, pid_file, group)
             raise
-        return RuntimeExecution(child, pid_file)
+        return RuntimeExecution(child, pid_file, group)
     except OSError as error:
         raise EngineError(f"The command could not be run in {container}: {error}.") from error
     finally:
@@ -163,7 +169,7 @@ def end_tree(pid: int, started: int) -> None:
 
 
 def _start_on_terminal(
-    words: list[str], container: str, pid_file: Path, path: Path, spec: ExecSpec
+    words: list[str], container: str, pid_file: Path, path: Path, spec: ExecSpec, group: str
 ) -> RuntimeExecution:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         door.bind(str(path))
@@ -174,13 +180,13 @@ def _start_on_terminal(
             terminal = _receive_terminal(door, child)
             try:
                 _wait_started(child, pid_file, terminal)
-                execution = RuntimeExecution(child, pid_file, terminal)
+                execution = RuntimeExecution(child, pid_file, group, terminal)
             except BaseException:
                 os.close(terminal)
                 raise
         except BaseException:
             if child:
-                _give_up(child, pid_file)
+                _give_up(child, pid_file, group)
             raise
         finally:
             path.unlink(missing_ok=True)
@@ -249,13 +255,14 @@ def _what_is_there(descriptor: int) -> bytes:
         return b""
 
 
-def _give_up(child: subprocess.Popen[bytes], pid_file: Path) -> None:
+def _give_up(child: subprocess.Popen[bytes], pid_file: Path, group: str) -> None:
     child.kill()
     child.wait(_START_TAKES)
     for pipe in (child.stdin, child.stdout, child.stderr):
         if pipe:
             pipe.close()
     pid_file.unlink(missing_ok=True)
+    process.reap_members(group, _REAP_TAKES)
 
 
 def _descriptor(pipe: Any) -> int:

@@ -116,11 +116,19 @@ def descendants(pid: int) -> tuple[int, ...]:
     found: list[int] = []
     waiting = [pid]
     while waiting:
-        with contextlib.suppress(OSError):
-            for task in Path(f"/proc/{waiting.pop()}/task").iterdir():
-                children = [int(word) for word in (task / "children").read_text().split()]
-                found += children
-                waiting += children
+        born = children(waiting.pop())
+        found += born
+        waiting += born
+    return tuple(found)
+
+
+def children(pid: int) -> tuple[int, ...]:
+    """Return the children of a process, ended ones included that nobody has waited for."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                found += [int(word) for word in (task / "children").read_text().split()]
     return tuple(found)
 
 
@@ -139,6 +147,45 @@ def reap(pid: int) -> bool:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:
         return True
+
+
+def reap_members(group: str, timeout: float) -> None:
+    """Collect what the runtime put into containers and did not wait for: as subreaper this process inherits it.
+
+    Waits for those of `group`, whose end is near. An ended process shows no group any more on cgroup v1, but still
+    its inner pid: what this process started itself never has one.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        orphans = [pid for pid in children(os.getpid()) if _is_inside(pid)]
+        left = [pid for pid in orphans if not (_is_zombie(pid) and reap(pid)) and _is_member(pid, group)]
+        if not left or time.monotonic() > deadline:
+            return
+        time.sleep(0.005)
+
+
+def _is_inside(pid: int) -> bool:
+    """Tell whether a process lives in a deeper pid namespace than this one."""
+    return len(_status(pid, "NSpid").split()) > len(_status(os.getpid(), "NSpid").split())
+
+
+def _is_zombie(pid: int) -> bool:
+    return _status(pid, "State").startswith("Z")
+
+
+def _status(pid: int, name: str) -> str:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return line.partition(":")[2].strip()
+    return ""
+
+
+def _is_member(pid: int, group: str) -> bool:
+    with contextlib.suppress(OSError):
+        paths = (line.split(":", 2)[2] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines())
+        return any(path == group or path.startswith(f"{group}/") for path in paths)
+    return False
 
 
 def reap_soon(pid: int, timeout: float) -> None:
