@@ -13,6 +13,13 @@ from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import msgspec
 
+from runtime.kernel import SYSCTLS as SYSCTLS
+from runtime.kernel import ULIMITS as ULIMITS
+from runtime.kernel import check_ulimit as check_ulimit
+from runtime.kernel import parse_sysctl as parse_sysctl
+from runtime.kernel import parse_ulimit as parse_ulimit
+from runtime.kernel import show_ulimit as show_ulimit
+
 T = TypeVar("T")
 
 # What a reader can count on: numbers that a database column holds and a calendar has, addresses and ports that exist.
@@ -73,7 +80,8 @@ class ContainerSpec(Struct):
     (`web.1`, `run.4711`). `argv` runs in `cwd` as uid 1000 under an init. `env` holds secrets: it never reaches a
     log or a process list. `port` is what the process must listen on (None: it does not listen).
     `stdin`: clients may write to it; with `tty` it gets a terminal, else a pipe. `logged`: its output is kept and
-    shipped; without it only attached clients see it.
+    shipped; without it only attached clients see it. `sysctls` and `ulimits` (soft and hard, -1: no limit) are those
+    that `runtime.kernel` allows; a ulimit above what the host allows its agent is cut, an unknown sysctl is refused.
     """
 
     id: str
@@ -91,6 +99,8 @@ class ContainerSpec(Struct):
     tty: bool = False
     stdin: bool = False
     logged: bool = True
+    sysctls: dict[str, str] = {}
+    ulimits: dict[str, tuple[int, int]] = {}
 
 
 class HealthKind(StrEnum):

@@ -200,6 +200,8 @@ class Instance:
         self._tell(EventKind.CREATED)
         self._context.logs.open(container)
         self._say(phrases.starting(container))
+        for note in created.notes:
+            self._say(note)
         await self._context.calls.start(self._id)
         self._up_at = None
         self._tell(EventKind.STARTED)

@@ -153,6 +153,8 @@ class Job:
             self._tell(EventKind.CREATED)
             self._context.logs.open(self.spec.container)
             self._say(phrases.starting(self.spec.container))
+            for note in created.notes:
+                self._say(note)
             await self._await_client()
             await self._context.calls.start(self._id)
             self._tell(EventKind.STARTED)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runtime.container import seccomp
+from runtime.container import seccomp, ulimits
 from runtime.container.owners import APP_UID, WIDTH
 from runtime.model import ContainerSpec, Limits, NetworkMode, Struct
 
@@ -56,7 +56,7 @@ class Prepared(Struct):
     uid_start: int | None
     netns: str = ""
     binds: tuple[Mounted, ...] = ()
-    nofile_ceiling: int = 1024
+    ceilings: dict[str, int] = {}  # the agent's own hard limits, see `ulimits`
     oom_score_adj: int = 0
     cgroup_version: int = 1
     limits_swap: bool = True
@@ -93,7 +93,6 @@ def environment(spec: ContainerSpec, *, ca_bundle: bool) -> list[str]:
 
 def _process(spec: ContainerSpec, prepared: Prepared) -> dict[str, Any]:
     empty: list[str] = []
-    nofile = min(spec.limits.nofile, prepared.nofile_ceiling)
     return {
         "terminal": spec.tty,
         "user": {"uid": APP_UID, "gid": APP_UID, "umask": 0o022},
@@ -106,10 +105,15 @@ def _process(spec: ContainerSpec, prepared: Prepared) -> dict[str, Any]:
         "noNewPrivileges": True,
         "oomScoreAdj": prepared.oom_score_adj,
         "rlimits": [
-            {"type": "RLIMIT_NOFILE", "hard": nofile, "soft": nofile},
-            {"type": "RLIMIT_CORE", "hard": 0, "soft": 0},
+            {"type": ulimits.constant(name), "hard": _limit(hard), "soft": _limit(soft)}
+            for name, (soft, hard) in ulimits.effective(spec, prepared.ceilings).items()
         ],
     }
+
+
+def _limit(value: int) -> int:
+    """The runtime reads RLIM_INFINITY as an unsigned number."""
+    return value if value >= 0 else 2**64 - 1
 
 
 def _mounts(prepared: Prepared) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from signal import SIGKILL, SIGSTOP
 
 import msgspec
 
-from runtime.container import conmon, execs, exits, files, knowledge, making, process, stock, storage
+from runtime.container import conmon, execs, exits, files, knowledge, making, process, stock, storage, ulimits
 from runtime.container.layout import Layout
 from runtime.container.making import Parts, Request
 from runtime.container.namespace import MountNamespace
@@ -180,7 +180,8 @@ class CrunEngine:
                 record = self._mounts.call(making.make, self._parts, request)
                 with self._lock:
                     self._records[spec.id] = record
-        return Created(id=record.id, pid=record.pid, address=record.address)
+        notes = ulimits.notes(spec, ulimits.own_ceilings())
+        return Created(id=record.id, pid=record.pid, address=record.address, notes=notes)
 
     def start(self, container: str) -> None:
         with self._locked(container):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import resource
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Protocol
 
 import msgspec
 
-from runtime.container import bundle, conmon, host, process, rootfs, seccomp
+from runtime.container import bundle, conmon, host, process, rootfs, seccomp, sysctls, ulimits
 from runtime.container.cgroup import CgroupV1, CgroupV2
 from runtime.container.layout import Layout
 from runtime.container.owners import APP_UID, FIRST, WIDTH, Owners, UserNamespaces
@@ -25,7 +24,7 @@ from runtime.container.port import Bind, EngineError, VolumeBind
 from runtime.container.storage import Record, save
 from runtime.images import hoststack
 from runtime.images.store import Images
-from runtime.model import ContainerSpec, NetworkMode
+from runtime.model import ContainerSpec, NetworkMode, check_ulimit, parse_sysctl
 from runtime.network import resolver, rules
 from runtime.network.nftables import Nftables
 from runtime.network.pool import Pool, Slot
@@ -83,6 +82,18 @@ def check_request(request: Request) -> None:
             raise EngineError(f"The config var {name!r} cannot be an environment variable.")
     if any("\0" in word for word in spec.argv):
         raise EngineError("A command must not hold NUL characters.")
+    check_kernel(spec)
+
+
+def check_kernel(spec: ContainerSpec) -> None:
+    """Raise EngineError for a sysctl or ulimit that no container may have."""
+    try:
+        for name, value in spec.sysctls.items():
+            parse_sysctl(name, value)
+        for name, (soft, hard) in spec.ulimits.items():
+            check_ulimit(name, soft, hard)
+    except ValueError as error:
+        raise EngineError(str(error)) from error
 
 
 def clean_hostname(name: str) -> str:
@@ -202,6 +213,7 @@ def _assemble(parts: Parts, request: Request, slot: Slot | None, undo: contextli
     layout.log(spec.id).parent.mkdir(mode=0o700, exist_ok=True)
     stdio = conmon.Stdio(tty=spec.tty, stdin=spec.stdin, logged=spec.logged)
     pid, conmon_pid = conmon.create(spec.id, parts.runtime, _places(layout, spec.id), stdio)
+    sysctls.apply(pid, spec.sysctls, uid_start)
     record = Record(
         id=spec.id,
         owner=spec.owner,
@@ -284,7 +296,7 @@ def _prepare(
         uid_start=uid_start,
         netns=slot.path if slot else "",
         binds=binds,
-        nofile_ceiling=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+        ceilings=ulimits.own_ceilings(),
         oom_score_adj=max(300, own_adjustment),  # tenants go first; lowering needs CAP_SYS_RESOURCE
         cgroup_version=parts.cgroups.version,
         limits_swap=parts.cgroups.limits_swap(),

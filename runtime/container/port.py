@@ -38,11 +38,15 @@ class VolumeBind(Struct):
 
 
 class Created(Struct):
-    """A container that exists and waits for `start`. `address` is its IPv4 address ('' without network)."""
+    """A container that exists and waits for `start`. `address` is its IPv4 address ('' without network).
+
+    `notes` are sentences for the app's log: wishes that this host could not meet.
+    """
 
     id: str
     pid: int
     address: str
+    notes: tuple[str, ...] = ()
 
 
 class Observed(Struct):
@@ -78,12 +82,30 @@ class StoredVolume(Struct):
 
 
 class Usage(Struct):
-    """Counters read from the container's cgroup. Bytes and seconds."""
+    """Counters of one container. Bytes and seconds, since it was created.
+
+    `cpu_throttled_seconds`: it had work but its quota was used up. `disk_...`: its writable layer. `read_bytes` and
+    `written_bytes`: block devices. `..._pressure_seconds`: some of its tasks waited for that (PSI); None where the
+    kernel does not tell (cgroup v1, psi=0).
+    """
 
     memory_bytes: int
     memory_limit_bytes: int
     cpu_seconds: float
     pids: int
+    memory_peak_bytes: int = 0
+    cpu_throttled_seconds: float = 0.0
+    cpu_periods: int = 0
+    cpu_throttled_periods: int = 0
+    network_received_bytes: int = 0
+    network_sent_bytes: int = 0
+    disk_used_bytes: int = 0
+    disk_limit_bytes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    cpu_pressure_seconds: float | None = None
+    memory_pressure_seconds: float | None = None
+    io_pressure_seconds: float | None = None
 
 
 class Execution(Protocol):

@@ -29,7 +29,7 @@ PREPARED = Prepared(
     init="/usr/bin/catatonit",
     uid_start=1_065_536,
     netns="/n/1",
-    nofile_ceiling=4096,
+    ceilings={"nofile": 4096},
 )
 
 
