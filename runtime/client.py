@@ -54,12 +54,26 @@ class AgentRefused(AgentError):
 
 
 class UsageReport(Struct):
-    """Counters of one container. Bytes and seconds."""
+    """Counters of one container since it was created. Bytes and seconds; a pressure is None where the kernel does not
+    tell it."""
 
     memory_bytes: int
     memory_limit_bytes: int
     cpu_seconds: float
     pids: int
+    memory_peak_bytes: int = 0
+    cpu_throttled_seconds: float = 0.0
+    cpu_periods: int = 0
+    cpu_throttled_periods: int = 0
+    network_received_bytes: int = 0
+    network_sent_bytes: int = 0
+    disk_used_bytes: int = 0
+    disk_limit_bytes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    cpu_pressure_seconds: float | None = None
+    memory_pressure_seconds: float | None = None
+    io_pressure_seconds: float | None = None
 
 
 class AgentClient:

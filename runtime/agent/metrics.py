@@ -26,6 +26,37 @@ class ContainerUsage:
     usage: Usage
 
 
+FAMILIES = (
+    ("cpu_seconds_total", "counter", "CPU time used by a container.", "cpu_seconds"),
+    ("cpu_periods_total", "counter", "Periods in which a container had work.", "cpu_periods"),
+    (
+        "cpu_throttled_periods_total",
+        "counter",
+        "Periods in which its quota ran out.",
+        "cpu_throttled_periods",
+    ),
+    ("cpu_throttled_seconds_total", "counter", "Time it waited for its quota.", "cpu_throttled_seconds"),
+    ("memory_bytes", "gauge", "Memory in use by a container.", "memory_bytes"),
+    ("memory_peak_bytes", "gauge", "The most memory a container had in use.", "memory_peak_bytes"),
+    ("memory_limit_bytes", "gauge", "Memory limit of a container.", "memory_limit_bytes"),
+    ("pids", "gauge", "Processes and threads of a container.", "pids"),
+    ("network_received_bytes_total", "counter", "Bytes a container received.", "network_received_bytes"),
+    ("network_sent_bytes_total", "counter", "Bytes a container sent.", "network_sent_bytes"),
+    ("disk_used_bytes", "gauge", "Used space of its writable layer.", "disk_used_bytes"),
+    ("disk_limit_bytes", "gauge", "Size of its writable layer.", "disk_limit_bytes"),
+    ("read_bytes_total", "counter", "Bytes read from block devices.", "read_bytes"),
+    ("written_bytes_total", "counter", "Bytes written to block devices.", "written_bytes"),
+    ("cpu_pressure_seconds_total", "counter", "Time some task waited for a CPU.", "cpu_pressure_seconds"),
+    (
+        "memory_pressure_seconds_total",
+        "counter",
+        "Time some task waited for memory.",
+        "memory_pressure_seconds",
+    ),
+    ("io_pressure_seconds_total", "counter", "Time some task waited for disks.", "io_pressure_seconds"),
+)
+
+
 def render(
     instances: Iterable[InstanceState], jobs: Iterable[JobState], containers: Iterable[ContainerUsage]
 ) -> str:
@@ -37,19 +68,19 @@ def render(
         *(f'paas_instances{{state="{state}"}} {by_state[state]}' for state in InstanceState),
         *_family("paas_jobs", "gauge", "Jobs this host remembers by state."),
         *(f'paas_jobs{{state="{state}"}} {jobs_by_state[state]}' for state in JobState),
-        *_family("paas_container_cpu_seconds_total", "counter", "CPU time used by a container."),
-        *(_sample("paas_container_cpu_seconds_total", one, one.usage.cpu_seconds) for one in containers),
-        *_family("paas_container_memory_bytes", "gauge", "Memory in use by a container."),
-        *(_sample("paas_container_memory_bytes", one, one.usage.memory_bytes) for one in containers),
-        *_family("paas_container_memory_limit_bytes", "gauge", "Memory limit of a container."),
-        *(
-            _sample("paas_container_memory_limit_bytes", one, one.usage.memory_limit_bytes)
-            for one in containers
-        ),
-        *_family("paas_container_pids", "gauge", "Processes and threads of a container."),
-        *(_sample("paas_container_pids", one, one.usage.pids) for one in containers),
+        *(line for family in FAMILIES for line in _render_family(*family, containers)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _render_family(
+    suffix: str, kind: str, text: str, field: str, containers: tuple[ContainerUsage, ...]
+) -> list[str]:
+    """One family, without the containers for which the kernel does not tell it; nothing when it tells for none."""
+    name = f"paas_container_{suffix}"
+    values = [(one, getattr(one.usage, field)) for one in containers]
+    samples = [_sample(name, one, value) for one, value in values if value is not None]
+    return [*_family(name, kind, text), *samples] if samples or not containers else []
 
 
 def render_host(numbers: Numbers, last_event: int) -> str:

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from runtime.container import counters
 from runtime.container.port import EngineError, Usage
 
 ROOT = Path("/sys/fs/cgroup")
@@ -68,11 +69,27 @@ class CgroupV2:
         try:
             used = int((group / "memory.current").read_text())
             cache = parse_pairs((group / "memory.stat").read_text()).get("inactive_file", 0)
-            cpu = parse_pairs((group / "cpu.stat").read_text())["usage_usec"] / 1e6
+            cpu = parse_pairs((group / "cpu.stat").read_text())
             pids = int((group / "pids.current").read_text())
+            seconds = cpu["usage_usec"] / 1e6
         except (OSError, ValueError, KeyError):
             return None
-        return Usage(memory_bytes=max(0, used - cache), memory_limit_bytes=limit, cpu_seconds=cpu, pids=pids)
+        read, written = counters.parse_io_v2(counters.read(group / "io.stat"))
+        return Usage(
+            memory_bytes=max(0, used - cache),
+            memory_limit_bytes=limit,
+            cpu_seconds=seconds,
+            pids=pids,
+            memory_peak_bytes=_number(group / "memory.peak"),
+            cpu_throttled_seconds=cpu.get("throttled_usec", 0) / 1e6,
+            cpu_periods=cpu.get("nr_periods", 0),
+            cpu_throttled_periods=cpu.get("nr_throttled", 0),
+            read_bytes=read,
+            written_bytes=written,
+            cpu_pressure_seconds=counters.pressure_seconds(group, "cpu"),
+            memory_pressure_seconds=counters.pressure_seconds(group, "memory"),
+            io_pressure_seconds=counters.pressure_seconds(group, "io"),
+        )
 
     def oom_kills(self, path: str) -> int:
         return _read_pairs(_below(self._root, path) / "memory.events").get("oom_kill", 0)
@@ -113,7 +130,21 @@ class CgroupV1:
             pids = int((_below(self._root / "pids", path) / "pids.current").read_text())
         except (OSError, ValueError):
             return None
-        return Usage(memory_bytes=max(0, used - cache), memory_limit_bytes=limit, cpu_seconds=cpu, pids=pids)
+        quota = _read_pairs(_below(self._root / "cpu", path) / "cpu.stat")
+        blkio = _below(self._root / "blkio", path) / "blkio.throttle.io_service_bytes"
+        read, written = counters.parse_io_v1(counters.read(blkio))
+        return Usage(
+            memory_bytes=max(0, used - cache),
+            memory_limit_bytes=limit,
+            cpu_seconds=cpu,
+            pids=pids,
+            memory_peak_bytes=_number(memory / "memory.max_usage_in_bytes"),
+            cpu_throttled_seconds=quota.get("throttled_time", 0) / 1e9,
+            cpu_periods=quota.get("nr_periods", 0),
+            cpu_throttled_periods=quota.get("nr_throttled", 0),
+            read_bytes=read,
+            written_bytes=written,
+        )
 
     def oom_kills(self, path: str) -> int:
         return _read_pairs(_below(self._root / "memory", path) / "memory.oom_control").get("oom_kill", 0)
@@ -162,6 +193,12 @@ def _read_pairs(file: Path) -> dict[str, int]:
         return parse_pairs(file.read_text())
     except OSError:
         return {}
+
+
+def _number(file: Path) -> int:
+    """Read one number that the kernel may not offer, 0 then."""
+    text = counters.read(file).strip()
+    return int(text) if text.isdigit() else 0
 
 
 def _remove_tree(group: Path) -> None:

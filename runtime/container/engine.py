@@ -270,9 +270,7 @@ class CrunEngine:
 
     def usage(self, container: str) -> Usage | None:
         record = self._records.get(container)
-        if record is None:
-            return None
-        return self._parts.cgroups.usage(self._layout.cgroup_of(container), record.memory_limit_bytes)
+        return None if record is None else self._mounts.call(stock.usage, self._parts, record)
 
     @property
     def _parts(self) -> Parts:

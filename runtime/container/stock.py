@@ -1,14 +1,17 @@
-"""What a host keeps beside its containers: images and volumes, and which of them somebody uses.
+"""What a host keeps: images and volumes and which of them somebody uses; and what a container uses.
 
-In: the engine's parts and records.  Out: `StoredImage` and `StoredVolume`; a volume removed when nobody uses it.
+In: the engine's parts and records.  Out: `StoredImage`, `StoredVolume`, `Usage`; a volume removed when nobody uses it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
+from runtime.container import counters
 from runtime.container.making import Parts
-from runtime.container.port import StoredImage, StoredVolume
+from runtime.container.port import StoredImage, StoredVolume, Usage
 from runtime.container.storage import Record
 
 
@@ -23,6 +26,24 @@ def images(parts: Parts, records: Iterable[Record]) -> tuple[StoredImage, ...]:
             in_use=ref.digest in used,
         )
         for ref in parts.images.list()
+    )
+
+
+def usage(parts: Parts, record: Record) -> Usage | None:
+    """Return a container's counters, None when it is gone. Runs in the mount namespace, where its disk is."""
+    layout = parts.layout
+    counted = parts.cgroups.usage(layout.cgroup_of(record.id), record.memory_limit_bytes)
+    if counted is None:
+        return None
+    interface = parts.pool.slot(record.slot, record.address).interface if record.slot >= 0 else ""
+    received, sent = counters.interface_bytes(interface) if interface else (0, 0)
+    used, size = counters.filesystem_bytes(str(layout.work(record.id) / "rootfs"))
+    return msgspec.structs.replace(
+        counted,
+        network_received_bytes=received,
+        network_sent_bytes=sent,
+        disk_used_bytes=used,
+        disk_limit_bytes=size,
     )
 
 

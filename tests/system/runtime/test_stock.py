@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +13,19 @@ import pytest
 from runtime.container.port import VolumeBind
 from runtime.images import squashfs
 from runtime.images.store import digest_of
-from runtime.model import ImageRef, Rootfs
+from runtime.model import ImageRef, Limits, Rootfs
 from tests.system.runtime.conftest import Host
 
 pytestmark = pytest.mark.system
 
 CACHE = VolumeBind(name="cache", target="/cache", size_bytes=2**24)
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def make_image(host: Host, folder: Path, text: str) -> ImageRef:
@@ -47,6 +56,39 @@ def test_an_image_is_in_use_while_its_container_exists(
     host.engine.remove_image(ref)
     host.engine.remove_image(ref)
     assert host.engine.stored_images() == ()
+
+
+def test_what_a_container_uses_is_counted(open_host: Callable[..., Host]) -> None:
+    host = open_host()
+    limits = Limits(memory_bytes=128 * 2**20, writable_bytes=32 * 2**20, cpu_cores=0.2, pids=64)
+    script = """
+import http.client, os, threading, time
+from http.server import HTTPServer, BaseHTTPRequestHandler
+open('/app/file', 'wb').write(b'x' * 2**20)
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(b'y' * 300_000)
+server = HTTPServer(('', 8000), Handler)
+threading.Thread(target=server.handle_request).start()
+print('ready', flush=True)
+end = time.monotonic() + 1
+while time.monotonic() < end: pass
+time.sleep(60)
+"""
+    container = host.start("/usr/bin/python3", "-c", script, limits=limits)
+    eventually(lambda: "ready" in host.output(container))
+    address = host.engine.list()[0].address
+    with urllib.request.urlopen(f"http://{address}:8000/", timeout=20) as response:
+        assert len(response.read()) == 300_000
+    eventually(lambda: host.engine.usage(container).cpu_seconds > 0.2)
+    usage = host.engine.usage(container)
+    assert usage.network_sent_bytes > 300_000 and 0 < usage.network_received_bytes < 300_000
+    assert 2**20 <= usage.disk_used_bytes < 4 * 2**20 and usage.disk_limit_bytes == 32 * 2**20
+    assert usage.cpu_throttled_seconds > 0 and 0 < usage.cpu_throttled_periods <= usage.cpu_periods
+    assert usage.memory_peak_bytes >= usage.memory_bytes > 2**20
+    assert usage.pids >= 2
+    host.engine.delete(container)
+    assert host.engine.usage(container) is None
 
 
 def test_a_volume_in_use_stays_and_its_owner_too(open_host: Callable[..., Host]) -> None:

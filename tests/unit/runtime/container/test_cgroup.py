@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runtime.container.cgroup import CgroupV1, CgroupV2, detect, parse_pairs
+from runtime.container.counters import interface_bytes
 from runtime.container.port import EngineError, Usage
 
 pytestmark = pytest.mark.unit
@@ -25,14 +26,18 @@ V1 = {
     "cpuacct/p/a/cpuacct.usage": "1500000000\n",
     "pids/p/a/pids.current": "3\n",
     "pids/p/a/cgroup.procs": "11\n12\n",
-    "cpu/p/a/x": "",
+    "memory/p/a/memory.max_usage_in_bytes": "7000\n",
+    "cpu/p/a/cpu.stat": "nr_periods 9\nnr_throttled 4\nthrottled_time 2500000000\n",
+    "blkio/p/a/blkio.throttle.io_service_bytes": "8:0 Read 10\n8:0 Write 5\n8:16 Read 1\nTotal 16\n",
 }
 V2 = {
     "cgroup.controllers": "cpuset cpu io memory pids\n",
     "p/a/memory.current": "5000\n",
     "p/a/memory.stat": "anon 1\ninactive_file 1000\n",
     "p/a/memory.events": "low 0\noom 3\noom_kill 2\n",
-    "p/a/cpu.stat": "usage_usec 1500000\nuser_usec 1\n",
+    "p/a/memory.peak": "7000\n",
+    "p/a/cpu.stat": "usage_usec 1500000\nuser_usec 1\nnr_periods 9\nnr_throttled 4\nthrottled_usec 2500000\n",
+    "p/a/io.stat": "8:0 rbytes=10 wbytes=5 rios=1\n8:16 rbytes=1 wbytes=0\n",
     "p/a/pids.current": "3\n",
     "p/a/cgroup.procs": "11\n12\n",
 }
@@ -43,11 +48,36 @@ def test_both_versions_say_the_same(tmp_path: Path, files: dict[str, str], kind:
     write(tmp_path, files)
     cgroups = detect(tmp_path)
     assert isinstance(cgroups, kind)
-    expected = Usage(memory_bytes=4000, memory_limit_bytes=9000, cpu_seconds=1.5, pids=3)
+    expected = Usage(
+        memory_bytes=4000,
+        memory_limit_bytes=9000,
+        cpu_seconds=1.5,
+        pids=3,
+        memory_peak_bytes=7000,
+        cpu_throttled_seconds=2.5,
+        cpu_periods=9,
+        cpu_throttled_periods=4,
+        read_bytes=11,
+        written_bytes=5,
+    )
     assert cgroups.usage("/p/a", 9000) == expected
     assert cgroups.oom_kills("/p/a") == 2
     assert cgroups.children("/p") == ("a",)
     assert cgroups.processes("/p") == (11, 12)
+
+
+def test_pressure_where_the_kernel_tells_it(tmp_path: Path) -> None:
+    text = "some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000\nfull avg10=0.00 total=1\n"
+    write(tmp_path, V2 | {"p/a/memory.pressure": text})
+    usage = detect(tmp_path).usage("/p/a", 1)
+    assert usage is not None
+    assert (usage.memory_pressure_seconds, usage.io_pressure_seconds) == (1.5, None)
+
+
+def test_traffic_is_told_from_the_containers_side(tmp_path: Path) -> None:
+    write(tmp_path, {"v1/statistics/rx_bytes": "7\n", "v1/statistics/tx_bytes": "9\n"})
+    assert interface_bytes("v1", tmp_path) == (9, 7)
+    assert interface_bytes("v2", tmp_path) == (0, 0)
 
 
 @pytest.mark.parametrize("files", [V1, V2])
