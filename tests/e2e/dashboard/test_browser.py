@@ -23,6 +23,9 @@ PAGES = (
     f"{APP}/shop/settings",
     "/dashboard/account",
     "/dashboard/hosts",
+    "/dashboard/users",
+    "/dashboard/audit",
+    f"{APP}/shop/activity/events",
     f"{APP}/nothing",
 )
 # What text has less contrast with what is behind it than WCAG 2.2 AA asks for (4.5, large text 3).
