@@ -14,15 +14,33 @@ from django.conf import settings
 RedisError = redis.RedisError
 
 
+QUICK, BLOCKING = 5.0, 30.0  # seconds without an answer after which Redis counts as away
+
+
 @cache
 def client() -> Any:
-    """Return the client (Any: the types of the library mix its sync and async answers).
+    """Return the client (Any: the types of the library mix its sync and async answers)."""
+    return _connect(QUICK)
 
-    Blocking reads pass their own timeout, which must stay under `socket_timeout`.
-    """
+
+@cache
+def blocking_client() -> Any:
+    """Return the client for reads that wait (`block=`), at most for less than `BLOCKING` seconds."""
+    return _connect(BLOCKING)
+
+
+def forget_connections() -> None:
+    """Close every connection; the next call connects anew."""
+    for cached in (client, blocking_client):
+        if cached.cache_info().currsize:
+            cached().close()
+        cached.cache_clear()
+
+
+def _connect(patience: float) -> Any:
     return redis.Redis.from_url(
         settings.REDIS_URL,
-        socket_timeout=30,
+        socket_timeout=patience,
         socket_connect_timeout=3,
         decode_responses=True,
         max_connections=200,

@@ -95,7 +95,10 @@ def environment(process: Process, base: Mapping[str, str]) -> dict[str, str]:
 
 
 def redis(layout: Layout) -> Process:
-    """Redis on a unix socket: no port, no password to keep, one per data folder."""
+    """Redis on a unix socket: no port, no password to keep, one per data folder.
+
+    When its memory is full, logs that nobody has touched for long give way, and never a queue: those have no expiry.
+    """
     argv = [
         "redis-server",
         "--port",
@@ -106,7 +109,7 @@ def redis(layout: Layout) -> Process:
         "700",
     ]
     argv += ["--dir", str(layout.home / "redis"), "--appendonly", "yes", "--save", "", "--daemonize", "no"]
-    argv += ["--maxmemory", REDIS_MEMORY, "--maxmemory-policy", "noeviction", "--loglevel", "notice"]
+    argv += ["--maxmemory", REDIS_MEMORY, "--maxmemory-policy", "volatile-lru", "--loglevel", "notice"]
     return Process("redis", tuple(argv), Pongs(layout.redis_socket), Ending(stage=4, deadline=4))
 
 

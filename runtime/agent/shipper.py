@@ -84,7 +84,7 @@ class Shipper:
         lost = reader.take_lost()
         if more:
             self._hub.dirty[id_] = None
-        self._buckets[id_], kept, dropped = limit(self._buckets.get(id_, Bucket()), lines)
+        self._buckets[id_], kept, dropped = limit(self._buckets.get(id_, Bucket()), lines, more=more)
         if not kept and not lost + dropped:
             return None, reader.position - before
         batch = LogBatch(

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 
 from runtime.model import LogLine, Stream
 
-MAX_LINE = 64 * 1024
 SPLIT_MARK = " [line continues]"
+MAX_LINE = 10_000 - len(SPLIT_MARK)  # bytes; what is longer comes as several lines (logplex does the same)
 END_TAG = b"F:end"
 
 
@@ -39,11 +39,12 @@ class Joiner:
         """Take one piece; return the lines it completes, oldest first."""
         lines = self.flush() if piece.tag == END_TAG else []
         held = self.pending.setdefault(piece.stream, [])
+        if held and sum(len(part.data) for part in (*held, piece)) > MAX_LINE:
+            lines.append(_join(held, mark=True))
+            held = self.pending[piece.stream] = []
         held.append(piece)
         if not piece.tag.startswith(b"P"):
             lines.append(_join(self.pending.pop(piece.stream), mark=False))
-        elif sum(len(part.data) for part in held) >= MAX_LINE:
-            lines.append(_join(self.pending.pop(piece.stream), mark=True))
         return lines
 
     def flush(self) -> list[LogLine]:

@@ -11,16 +11,24 @@ from dataclasses import dataclass, replace
 
 from runtime.model import LogLine, Stream
 
+KILO = 1000  # characters of a line that cost as much as another line
+PAUSE = (
+    0.1  # seconds' worth of lines that must fit again before a flood is let through: few markers, not many
+)
+
 
 @dataclass(frozen=True)
 class Bucket:
-    """A token bucket: `rate` lines a second, `burst` at once. `dropping` counts the lines of the current loss."""
+    """A token bucket: `rate` lines (or kB) a second, `burst` at once. `dropping` counts the lines of the current
+    loss, which reaches to `cursor`; `over`: the last line was dropped."""
 
     rate: float = 1000.0
     burst: float = 5000.0
     tokens: float | None = None
     at: float = 0.0
+    over: bool = False
     dropping: int = 0
+    cursor: int = 0
 
 
 def loss_marker(lost: int, why: str, cursor: int, at: float) -> LogLine:
@@ -30,23 +38,31 @@ def loss_marker(lost: int, why: str, cursor: int, at: float) -> LogLine:
     return LogLine(cursor=cursor, at=at, stream=Stream.SYSTEM, text=text)
 
 
-def limit(bucket: Bucket, lines: Iterable[LogLine]) -> tuple[Bucket, list[LogLine], int]:
-    """Return the bucket afterwards, the lines to keep with markers, and how many were dropped."""
+def limit(
+    bucket: Bucket, lines: Iterable[LogLine], *, more: bool = False
+) -> tuple[Bucket, list[LogLine], int]:
+    """Return the bucket afterwards, the lines to keep with markers, and how many were dropped.
+
+    With `more` to come at once, a loss at the end is marked where it ends and not before.
+    """
     kept: list[LogLine] = []
     dropped = 0
-    last: LogLine | None = None
     for line in lines:
         bucket = _refill(bucket, line.at)
-        tokens = bucket.tokens or 0.0
-        if line.stream is not Stream.SYSTEM and tokens < 1:
-            bucket = replace(bucket, dropping=bucket.dropping + 1)
-            dropped, last = dropped + 1, line
-            continue
-        bucket = _mark(bucket, kept, last)
-        kept.append(line)
         if line.stream is not Stream.SYSTEM:
-            bucket = replace(bucket, tokens=tokens - 1)
-    return _mark(bucket, kept, last), kept, dropped
+            if _refuses(bucket):
+                bucket = replace(bucket, over=True, dropping=bucket.dropping + 1, cursor=line.cursor)
+                dropped += 1
+                continue
+            cost = 1 + len(line.text) // KILO
+            bucket = replace(bucket, tokens=(bucket.tokens or 0.0) - cost, over=False)
+        bucket = _mark(bucket, kept)
+        kept.append(line)
+    return bucket if more else _mark(bucket, kept), kept, dropped
+
+
+def _refuses(bucket: Bucket) -> bool:
+    return (bucket.tokens or 0.0) < (max(1.0, bucket.rate * PAUSE) if bucket.over else 1.0)
 
 
 def _refill(bucket: Bucket, at: float) -> Bucket:
@@ -56,9 +72,9 @@ def _refill(bucket: Bucket, at: float) -> Bucket:
     return replace(bucket, tokens=min(bucket.burst, bucket.tokens + gained), at=max(at, bucket.at))
 
 
-def _mark(bucket: Bucket, kept: list[LogLine], last: LogLine | None) -> Bucket:
-    if bucket.dropping and last:
-        why = f"more than {bucket.rate:g} lines a second were written"
-        kept.append(loss_marker(bucket.dropping, why, last.cursor, last.at))
-        bucket = replace(bucket, dropping=0)
-    return bucket
+def _mark(bucket: Bucket, kept: list[LogLine]) -> Bucket:
+    if not bucket.dropping:
+        return bucket
+    why = f"more than {bucket.rate:g} lines or kB a second were written"
+    kept.append(loss_marker(bucket.dropping, why, bucket.cursor, bucket.at))
+    return replace(bucket, dropping=0)

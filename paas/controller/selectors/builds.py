@@ -15,7 +15,7 @@ from django.db import connection
 
 from paas.controller import streams
 from paas.controller.models import App, Build, BuildLog, Deployment
-from paas.controller.redis_connection import RedisError, client
+from paas.controller.redis_connection import RedisError, blocking_client
 from paas.errors import NotFound
 
 BLOCK_SECONDS = 2.0
@@ -73,7 +73,7 @@ def follow(build_id: UUID | str, timeout: float = BLOCK_SECONDS) -> Iterator[Out
     position = "0"
     while True:
         try:
-            batches = client().xread(
+            batches = blocking_client().xread(
                 {streams.build_log(build_id): position}, count=READ_COUNT, block=int(timeout * 1000)
             )
         except RedisError:

@@ -14,7 +14,7 @@ from typing import Any
 
 from paas.controller import streams
 from paas.controller.models import App
-from paas.controller.redis_connection import RedisError, client
+from paas.controller.redis_connection import RedisError, blocking_client, client
 from paas.errors import Unavailable
 
 SCAN = 1000  # entries per read while filtering
@@ -61,7 +61,7 @@ def follow(
     quiet_since = time.monotonic()
     while True:
         batches = _read(
-            lambda at=position: client().xread({key: at}, count=SCAN, block=int(heartbeat * 1000))
+            lambda at=position: blocking_client().xread({key: at}, count=SCAN, block=int(heartbeat * 1000))
         )
         for entry in (_entry(raw) for _, batch in batches or [] for raw in batch):
             position = entry.id

@@ -48,6 +48,7 @@ AGENT_PATIENCE = 60.0  # seconds an agent may be away in mid-build before the bu
 PUSHER_PATIENCE = 20.0  # seconds without a sign of the pusher before the build is cancelled
 PUSHER_GRACE = 5.0  # seconds to wait for such a sign before a release is made
 BEAT = 1.0
+OUTPUT_MAX = 8 * 1024**2  # bytes; the builder stops long before, what goes around it ends here
 
 
 class Lost(Exception):

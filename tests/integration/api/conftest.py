@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from paas.controller.models import App, Host, Slug, Stack, User
 from paas.controller.redis_connection import client as redis_client
+from paas.controller.redis_connection import forget_connections
 from paas.controller.services.accounts import create_token, create_user
 from paas.controller.services.apps import create_app
 from paas.controller.services.planning import reconcile_app
@@ -73,12 +74,11 @@ def static_folder() -> None:
 
 @pytest.fixture(autouse=True)
 def empty_redis(redis_server: str) -> Iterator[None]:
-    redis_client.cache_clear()
+    forget_connections()
     redis_client().flushall()
     cache.clear()
     yield
-    redis_client().close()
-    redis_client.cache_clear()
+    forget_connections()
 
 
 @pytest.fixture

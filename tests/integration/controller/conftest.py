@@ -16,6 +16,7 @@ from django.utils import timezone
 from paas.controller import agents
 from paas.controller.models import App, Host, Release, Router, Slug, Stack, User
 from paas.controller.redis_connection import client as redis_client
+from paas.controller.redis_connection import forget_connections
 from paas.controller.services.accounts import create_user
 from paas.controller.services.apps import create_app
 from paas.controller.services.releases import release_slug
@@ -57,11 +58,10 @@ def database(transactional_db: None) -> None:
 
 @pytest.fixture(autouse=True)
 def empty_redis(redis_server: str) -> Iterator[None]:
-    redis_client.cache_clear()
+    forget_connections()
     redis_client().flushall()
     yield
-    redis_client().close()
-    redis_client.cache_clear()
+    forget_connections()
 
 
 @pytest.fixture(autouse=True)

@@ -319,7 +319,7 @@ class TestPusher:
     def test_without_redis_nobody_can_tell(self, app: App, make_build: Make, settings: object) -> None:
         build = make_build(app)
         settings.REDIS_URL = f"unix://{settings.PAAS.home}/run/nobody.sock"  # type: ignore[attr-defined]
-        redis_connection.client.cache_clear()
+        redis_connection.forget_connections()
         assert builds.pusher_is_there(build) is None
 
 

@@ -26,18 +26,18 @@ SHOP = "/dashboard/apps/shop"
 
 @pytest.fixture
 def redis(redis_server: str) -> Iterator[None]:
-    redis_connection.client.cache_clear()
+    redis_connection.forget_connections()
     redis_connection.client().flushall()
     yield
-    redis_connection.client().close()
+    redis_connection.forget_connections()
 
 
 @pytest.fixture
 def no_redis(settings: Any) -> Iterator[None]:
     settings.REDIS_URL = f"unix://{settings.PAAS.home}/run/nobody-listens.sock"
-    redis_connection.client.cache_clear()
+    redis_connection.forget_connections()
     yield
-    redis_connection.client.cache_clear()
+    redis_connection.forget_connections()
 
 
 def write(app: App, *lines: tuple[str, str, str]) -> None:

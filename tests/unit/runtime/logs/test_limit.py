@@ -29,7 +29,7 @@ def test_a_burst_passes_and_the_rest_is_counted_where_it_is_missing() -> None:
     assert [line.text for line in kept] == [
         "1",
         "2",
-        "Error L10 (output buffer overflow): 3 lines lost: more than 1 lines a second were written",
+        "Error L10 (output buffer overflow): 3 lines lost: more than 1 lines or kB a second were written",
         "6",
     ]
     assert (kept[2].stream, kept[2].cursor) == (Stream.SYSTEM, 5)
@@ -45,6 +45,32 @@ def test_catching_up_after_an_outage_loses_nothing_written_slowly() -> None:
     hour = lines(*(float(n) for n in range(3600)))  # read all at once, written one a second
     _, kept, dropped = limit(Bucket(rate=2, burst=5), hour)
     assert (len(kept), dropped) == (3600, 0)
+
+
+def test_a_flood_read_in_many_parts_has_few_markers() -> None:
+    """A hundred thousand lines in one second: a thousand pass at most, and a marker now and then counts the others."""
+    bucket, kept, dropped = Bucket(tokens=0), [], 0
+    flood = lines(*(number / 100_000 for number in range(100_000)))
+    for start in range(0, len(flood), 1000):
+        part = flood[start : start + 1000]
+        bucket, some, lost = limit(bucket, part, more=start + 1000 < len(flood))
+        kept, dropped = kept + some, dropped + lost
+    markers = [line for line in kept if line.stream is Stream.SYSTEM]
+    assert len(markers) <= 11
+    assert sum(int(line.text.split(": ")[1].split()[0]) for line in markers) == dropped
+    assert len(kept) - len(markers) + dropped == len(flood)
+    assert 900 <= len(kept) - len(markers) <= 1000
+
+
+def test_long_lines_count_for_more() -> None:
+    long = [replace_text(line, "x" * 9999) for line in lines(*([0.0] * 1000))]
+    _, kept, dropped = limit(Bucket(), long)
+    assert dropped == 500, "5000 at once, ten for each"
+    assert len(kept) == 501
+
+
+def replace_text(line: LogLine, text: str) -> LogLine:
+    return LogLine(cursor=line.cursor, at=line.at, stream=line.stream, text=text)
 
 
 @given(st.lists(st.floats(0, 10), max_size=60), st.integers(0, 60))
