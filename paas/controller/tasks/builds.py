@@ -166,7 +166,8 @@ def _relay(build: Build, worker: str, hosting: AgentClient) -> None:
     """Stream the job's lines to the pusher, from where a worker before this one stopped."""
     cursor = _last_cursor(build.id)
     for line in hosting.logs(str(build.id), cursor=cursor, follow=True, reconnect=AGENT_PATIENCE):
-        if line.stream is not Stream.SYSTEM:  # the agent's own words are not the build's
+        builders = line.stream is not Stream.SYSTEM  # the agent's own words are not the build's
+        if builders and line.cursor <= OUTPUT_MAX:
             build_output.write_at(build.id, line.cursor, line.text[: build_output.LINE_MAX])
 
 
