@@ -40,7 +40,7 @@ def show(settings: Configuration, credentials: dict[str, Any], say: Callable[[st
     sample = settings.app_url(f"{SAMPLE}.{settings.domain}")
     rows = {
         "Dashboard": f"{settings.api_url}/",
-        "Admin": f"{credentials['admin_email']}  password {credentials['admin_password']}",
+        "Admin": f"{credentials['admin_email']}  password {credentials['admin_password'] or 'changed since'}",
         "API token": credentials["token"],
         "Sample app": sample if credentials.get("sample") else "not deployed",
         "Your app": f"git remote add paas {settings.git_url}/NAME.git  (create it: paas apps:create NAME)",

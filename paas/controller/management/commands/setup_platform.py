@@ -73,21 +73,33 @@ def migrate() -> bool:
 
 
 def ensure_credentials(configuration: Configuration) -> None:
-    """Make the first account and its token, and keep both in a file that only root reads."""
+    """Make the first account and a token, and keep both in a file that only root reads.
+
+    The start needs a token of an admin: when the account in the file is none any more, it is another admin's. A
+    password that has been changed since is not kept.
+    """
     file = configuration.home / "credentials.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
-    email = kept.get("admin_email", configuration.admin_email)
-    user = User.objects.filter(email=email).first()
     password = kept.get("admin_password", "")
+    user = _admin(kept.get("admin_email", configuration.admin_email))
     if user is None:
         password = configuration.admin_password or secrets.token_urlsafe(12)
-        user = accounts.create_user(email, password, name="Admin", is_admin=True)
+        user = accounts.create_user(configuration.admin_email, password, name="Admin", is_admin=True)
+    elif password and not (user.email == kept.get("admin_email") and user.check_password(password)):
+        password = ""
     token = kept.get("token", "")
-    if accounts.authenticate_token(token) is None:
-        token = accounts.create_token(user, "Made at the first start")[1]
-    made = {**kept, "admin_email": email, "admin_password": password, "token": token}
+    found = accounts.authenticate_token(token)
+    if found is None or found[0] != user:
+        token = accounts.create_token(user, "Made at the start of the platform")[1]
+    made = {**kept, "admin_email": user.email, "admin_password": password, "token": token}
     if made != kept:
         write_private(file, json.dumps(made, indent=2) + "\n")
+
+
+def _admin(email: str) -> User | None:
+    """Return the account if it is an active admin, else the oldest one that is."""
+    admins = User.objects.filter(is_admin=True, is_active=True)
+    return admins.filter(email=email.lower()).first() or admins.order_by("created_at").first()
 
 
 def ensure_machine(configuration: Configuration) -> None:
