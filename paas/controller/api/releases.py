@@ -92,6 +92,7 @@ class ReleaseDiffSerializer(serializers.Serializer[ReleaseDiff]):
     formation = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
     health_checks = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
     domains = serializers.DictField(child=serializers.CharField())
+    kernel = serializers.DictField(child=serializers.ListField(child=serializers.CharField(allow_blank=True)))
 
 
 def has_release_phase(release: Release) -> bool:

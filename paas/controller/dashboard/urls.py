@@ -12,6 +12,7 @@ from paas.controller.dashboard import (
     formation,
     home,
     hosts,
+    kernel,
     logs,
     overview,
     releases,
@@ -65,6 +66,8 @@ urlpatterns = [
     path(f"{APP}/collaborators", collaborators.add, name="collaborators"),
     path(f"{APP}/collaborators/remove", collaborators.remove, name="remove_collaborator"),
     path(f"{APP}/transfer", collaborators.transfer, name="transfer"),
+    path(f"{APP}/kernel", kernel.save, name="kernel"),
+    path(f"{APP}/kernel/remove", kernel.remove, name="remove_kernel"),
     path(f"{APP}/maintenance", settings.maintenance, name="maintenance"),
     path(f"{APP}/destroy", settings.destroy, name="destroy"),
 ]

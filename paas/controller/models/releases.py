@@ -28,7 +28,8 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
 
 
 class Release(models.Model):
-    """Everything that decides how an app runs, frozen: image, config, formation, health checks and domains."""
+    """Everything that decides how an app runs, frozen: image, config, formation, health checks, domains and kernel
+    parameters."""
 
     class Status(models.TextChoices):
         PENDING = "pending"
@@ -45,6 +46,7 @@ class Release(models.Model):
         CONFIG = "config"
         FORMATION = "formation"
         DOMAINS = "domains"
+        KERNEL = "kernel"
         ROLLBACK = "rollback"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -63,6 +65,7 @@ class Release(models.Model):
     formation = models.JSONField(default=dict)  # {type: {"quantity", "size", "command"}}
     health_checks = models.JSONField(default=dict)  # {type: {"kind", "path", ...}}
     domains = models.JSONField(default=list)  # host names
+    kernel = models.JSONField(default=dict)  # {"sysctls": {name: value}, "ulimits": {name: [soft, hard]}}
     output = models.TextField(blank=True)  # of the release phase
     message = models.TextField(blank=True)  # why it failed
     created_at = models.DateTimeField(auto_now_add=True)

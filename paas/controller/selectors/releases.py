@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from paas.controller.encryption import decrypt_config
 from paas.controller.models import App, Release
 from paas.errors import NotFound
+from runtime.model import show_ulimit
 
 VERSION = re.compile(r"v?[0-9]{1,9}")
 
@@ -60,11 +61,12 @@ class ReleaseDiff:
     formation: dict[str, tuple[str, str]] = field(default_factory=dict)  # type -> (old, new)
     health_checks: dict[str, tuple[str, str]] = field(default_factory=dict)
     domains: dict[str, str] = field(default_factory=dict)
+    kernel: dict[str, tuple[str, str]] = field(default_factory=dict)  # sysctl or ulimit -> (old, new)
 
     @property
     def empty(self) -> bool:
-        parts = (self.code, self.stack, self.config, self.formation, self.health_checks, self.domains)
-        return not any(parts)
+        differences = (self.code, self.stack, self.config, self.formation, self.health_checks)
+        return not any((*differences, self.domains, self.kernel))
 
 
 def diff(a: Release, b: Release) -> ReleaseDiff:
@@ -76,6 +78,7 @@ def diff(a: Release, b: Release) -> ReleaseDiff:
         formation=_pairs(_formation(a), _formation(b)),
         health_checks=_pairs(_texts(a.health_checks), _texts(b.health_checks)),
         domains=_names(dict.fromkeys(a.domains, ""), dict.fromkeys(b.domains, "")),
+        kernel=_pairs(_kernel(a), _kernel(b)),
     )
 
 
@@ -89,6 +92,12 @@ def _formation(release: Release) -> dict[str, str]:
         type_: f"{entry['quantity']} × {entry['size']}: {entry['command']}"
         for type_, entry in release.formation.items()
     }
+
+
+def _kernel(release: Release) -> dict[str, str]:
+    limits = release.kernel.get("ulimits", {})
+    shown = {name: show_ulimit(soft, hard) for name, (soft, hard) in limits.items()}
+    return {**release.kernel.get("sysctls", {}), **shown}
 
 
 def _texts(values: dict[str, Any]) -> dict[str, str]:

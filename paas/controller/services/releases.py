@@ -1,4 +1,4 @@
-"""Making releases. Every change of code, config, formation or domains goes through `create_release`.
+"""Making releases. Every change of code, config, formation, domains or kernel parameters goes through `create_release`.
 
 In: what changes against the newest release.  Out: a numbered, frozen release and the deployment that brings it live.
 """
@@ -32,6 +32,7 @@ def create_release(
     config: dict[str, str] | None = None,
     formation: Formation | None = None,
     health_checks: dict[str, Any] | None = None,
+    kernel: dict[str, Any] | None = None,
     stack_of: Release | None = None,
 ) -> Release:
     """Freeze the newest release with these changes as the next one, and start its deployment.
@@ -57,6 +58,7 @@ def create_release(
         formation=formation if formation is not None else (base.formation if base else {}),
         health_checks=health_checks if health_checks is not None else (base.health_checks if base else {}),
         domains=list(app.domains.order_by("hostname").values_list("hostname", flat=True)),
+        kernel=kernel if kernel is not None else (base.kernel if base else {}),
     )
     events.record(user, "release.create", release.id, app, version=release.version, kind=kind)
     by = f" by user {user.email}" if user else ""
@@ -123,7 +125,10 @@ def formation_for(slug: Slug, before: Formation) -> Formation:
 
 
 def rollback(user: User, app: App, release: Release) -> Release:
-    """Make a new release with image, config, formation and health checks of an older one. Domains stay."""
+    """Make a new release with image, config, formation, health checks and kernel parameters of an older one.
+
+    Domains stay.
+    """
     if release.app_id != app.id:
         raise InvalidParams(f"v{release.version} belongs to another app.")
     if release.slug_id is None:
@@ -133,7 +138,9 @@ def rollback(user: User, app: App, release: Release) -> Release:
     with transaction.atomic():
         app = lock_app(app.id)
         if app.releases.filter(id=release.id, status__in=Release.NEVER_LIVE).exists():
-            raise InvalidParams(f"v{release.version} was never live ({release.status}); choose one that has run.")
+            raise InvalidParams(
+                f"v{release.version} was never live ({release.status}); choose one that has run."
+            )
         return create_release(
             user,
             app,
@@ -143,6 +150,7 @@ def rollback(user: User, app: App, release: Release) -> Release:
             config=decrypt_config(release.config_encrypted),
             formation=release.formation,
             health_checks=release.health_checks,
+            kernel=release.kernel,
             stack_of=release,
         )
 
