@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -146,6 +147,11 @@ class Edge:
             self.take(reply.table)
 
 
+@cache
+def _client() -> Client:
+    return Client()  # one: each reads the static files anew
+
+
 def post(path: str, body: bytes, token: str | None = None, *, method: str = "POST", **headers: str) -> Any:
     """Call an internal endpoint as a machine."""
     shown = settings.SECRETS.machine_token if token is None else token
@@ -154,7 +160,7 @@ def post(path: str, body: bytes, token: str | None = None, *, method: str = "POS
     }
     # A stream that just ends, as a server gives it: Django's own pretends that reading on is a mistake.
     environ: dict[str, Any] = {"wsgi.input": io.BytesIO(body)}
-    return Client().generic(method, path, body, content_type="application/json", headers=sent, **environ)
+    return _client().generic(method, path, body, content_type="application/json", headers=sent, **environ)
 
 
 def serve_agent(agent: Agent) -> Served:
@@ -332,14 +338,15 @@ class Platform:
 
     def settle(self, rounds: int = 12) -> None:
         """Let everybody work until nothing is left to do."""
-        quiet = 0
         for _ in range(rounds):
             ran = self.worker.drain(without=("builds.run_build",))
-            before = (dict(self.agent.instances), self.edge.table)
+            before = self._state()
             self.agent.obey()
             self.agent.tell()
             self.edge.tell()
-            quiet = 0 if ran or before != (self.agent.instances, self.edge.table) else quiet + 1
-            if quiet == 2:
+            if not ran and before == self._state() and not self.worker.waiting():
                 return
         raise AssertionError(f"the platform never settles: {self.worker.ran[-10:]}")
+
+    def _state(self) -> tuple[object, ...]:
+        return (dict(self.agent.instances), self.agent.generation, self.edge.table)
