@@ -16,6 +16,7 @@ from django.conf import settings
 
 from paas.controller.models import App, Release, Stack
 from paas.controller.selectors.formation import DEFAULT_SIZE, SIZES, Size
+from paas.controller.selectors.kernel import release_kernel
 from paas.controller.selectors.releases import release_config
 from runtime.model import (
     ContainerSpec,
@@ -63,6 +64,7 @@ def _template(release: Release, process_type: str) -> str:
         entry["size"],
         release.health_checks.get(process_type, {}),
         sorted(release_config(release).items()),
+        *([release.kernel] if release.kernel else []),  # releases from before there were any keep their hash
     ]
     text = json.dumps(parts, sort_keys=True).encode()
     return hmac.new(settings.SECRET_KEY.encode(), text, hashlib.sha256).hexdigest()[:32]
@@ -136,6 +138,7 @@ def instance_spec(release: Release, process_type: str, number: int, instance_id:
     size = SIZES[entry["size"]]
     name = f"{process_type}.{number}"
     env = process_env(app, release, name, size, release_config(release))
+    kernel = release_kernel(release)
     port = PORT if process_type == WEB else None
     if port:
         env["PORT"] = str(port)
@@ -149,6 +152,8 @@ def instance_spec(release: Release, process_type: str, number: int, instance_id:
         hostname=name.replace(".", "-").replace("_", "-"),
         port=port,
         limits=size_limits(size),
+        sysctls=kernel.sysctls,
+        ulimits=kernel.ulimits,
     )
     return InstanceSpec(container=container, health=health_check(release, process_type))
 
@@ -165,6 +170,7 @@ def one_off_spec(
     """Return the order for a process that runs once in the release's image and config."""
     size = SIZES.get(size_name, SIZES[DEFAULT_SIZE])
     env = process_env(release.app, release, name, size, {**release_config(release), **extra_env})
+    kernel = release_kernel(release)
     container = ContainerSpec(
         id=str(job_id),
         owner=str(release.app_id),
@@ -174,6 +180,8 @@ def one_off_spec(
         env=env,
         hostname=name.replace(".", "-").replace("_", "-"),
         limits=size_limits(size),
+        sysctls=kernel.sysctls,
+        ulimits=kernel.ulimits,
     )
     return JobSpec(container=container, timeout=timeout)
 
