@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 KEEP_SECONDS = 24 * 3600
 MAX_LINES = 20_000
 LINE_MAX = 10_000  # characters
-SAID_WITHIN, SAID_WIDTH = 40, 60  # lines, characters
+SAID_WITHIN, SAID_WIDTH, SAID_LEAST = 40, 60, 8  # lines, characters, characters
 LOG_MAX = 2 * 1024**2  # characters of stored output
 
 
@@ -40,13 +40,13 @@ def write_new(build_id: UUID | str, line: str) -> None:
 
 
 def says(build_id: UUID | str, message: str) -> bool:
-    """Tell whether the end of the output has a message already; long ones are wrapped, so its first words count."""
+    """Tell whether one of the last lines has the beginning of a message already (long ones are wrapped)."""
     try:
         entries = client().xrevrange(streams.build_log(build_id), count=SAID_WITHIN)
     except RedisError:
         return False
-    start = message.partition("\n")[0][:SAID_WIDTH].lower()
-    return any(start in values.get("line", "").lower() for _, values in entries)
+    starts = (values.get("line", "").removeprefix(" !     ")[:SAID_WIDTH].lower() for _, values in entries)
+    return any(len(start) >= SAID_LEAST and message.lower().startswith(start) for start in starts)
 
 
 def write_at(build_id: UUID | str, cursor: int, line: str) -> None:

@@ -214,9 +214,12 @@ def _finish(build: Build, status: JobStatus, seconds: float) -> None:
         return
     error = builds.read_failure(status.result)
     limit = _limit_met(status)
-    if error:
-        message = f"{error.message} {limit[:1].upper()}{limit[1:]}." if limit else error.message
-        builds.fail(build, error.id, message)
+    if error and limit:
+        sentence = f"{limit[:1].upper()}{limit[1:]}."
+        build_output.write(build.id, f" !     {sentence}", " !")
+        builds.fail(build, error.id, f"{error.message} {sentence}")
+    elif error:
+        builds.fail(build, error.id, error.message)
     elif limit:
         builds.fail(build, "build_failed", limit)
     elif status.exit is not None:

@@ -135,6 +135,18 @@ def test_builds_that_end_badly(platform: Platform, app: App, build: Build, said:
     assert outcome(build.id).reason.startswith(said.split(": ")[1])
 
 
+def test_a_limit_that_the_builder_cannot_see_is_told(platform: Platform, build: Build) -> None:
+    platform.agent.output[str(build.id)] = [" !     npm run build failed (137)."]
+    platform.agent.job_ends = BAD_ENDS[
+        "failed npm: npm run build failed (137). The build needed more than its 2048 MB of memory"
+    ]
+    tasks.run_build(str(build.id))
+    shown = [line for line in build_output(build) if line.strip(" !")]
+    assert shown[0] == " !     npm run build failed (137)."
+    assert shown[1].startswith(" !     The build needed more than its 2048 MB of memory")
+    assert len(shown) == 2
+
+
 def test_without_a_builder_it_is_said_what_to_do(platform: Platform, build: Build) -> None:
     (django_settings.PAAS.home / "builder.json").write_text("{}")
     (django_settings.PAAS.home / "builder.json").unlink()
