@@ -13,7 +13,7 @@ from paas.controller.services.kernel import set_kernel
 from paas.controller.services.releases import rollback
 from paas.errors import InvalidParams
 from runtime.kernel import UNLIMITED
-from runtime.model import InstanceState
+from runtime.model import ExitInfo, ExitReason, InstanceState
 from tests.integration.controller.conftest import deploy
 from tests.integration.controller.machines import Platform
 from tests.integration.controller.threads import failures, together
@@ -117,6 +117,25 @@ def test_the_old_instance_stays_until_the_new_one_is_up(platform: Platform, live
     platform.settle()
     assert old not in platform.agent.wanted
     assert Instance.objects.filter(app=live, release=newest(live)).exists()
+
+
+def test_a_host_that_lacks_a_sysctl_fails_the_release_in_its_own_words(
+    platform: Platform, live: App, user: User
+) -> None:
+    (old,) = platform.agent.wanted
+    words = (
+        "The sysctl net.core.somaxconn cannot be set: the kernel of this host (4.4) has none per container."
+    )
+    platform.agent.exit = ExitInfo(reason=ExitReason.NOT_STARTED, at=1.0, message=words)
+    platform.agent.obeys = lambda spec: InstanceState.CRASHED if spec.container.sysctls else InstanceState.UP
+    release = set_kernel(user, live, {"net.core.somaxconn": "4096"})
+    platform.settle()
+    assert release is not None
+    release.refresh_from_db()
+    assert release.status == "failed"
+    assert words in release.message
+    assert set(platform.agent.wanted) == {old}
+    assert kernel_parameters(live) == KernelParameters()
 
 
 def test_an_app_without_any_is_what_it_was(live: App, user: User) -> None:
