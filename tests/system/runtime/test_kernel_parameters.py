@@ -10,7 +10,7 @@ import pytest
 
 from runtime.container import sysctls
 from runtime.container.port import EngineError
-from runtime.kernel import SYSCTLS
+from runtime.kernel import SYSCTLS, ULIMITS
 from runtime.model import ExecSpec, NetworkMode
 from tests.system.runtime.conftest import Host
 
@@ -181,6 +181,13 @@ def test_ulimits_are_seen_by_the_app_and_by_what_is_run_in_it(host: Host) -> Non
     finally:
         execution.end()
         host.engine.delete(container)
+
+
+@pytest.mark.parametrize("end", ["lowest", "highest"])
+def test_a_container_starts_with_every_limit_that_can_be_wished_for(host: Host, end: str) -> None:
+    wishes = {name: (getattr(known, end),) * 2 for name, known in ULIMITS.items()}
+    ended, output = host.python("import threading, socket; print('fine')", ulimits=wishes)
+    assert (ended.code, output) == (0, "fine\n")
 
 
 def test_a_ulimit_above_the_hosts_is_cut_and_told(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
