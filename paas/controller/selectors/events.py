@@ -24,6 +24,7 @@ RELEASES = {
     "config": "changed config vars: {version}",
     "formation": "changed the formation: {version}",
     "domains": "changed the domains: {version}",
+    "kernel": "changed kernel parameters: {version}",
     "rollback": "rolled back: {version}",
 }
 
@@ -74,6 +75,7 @@ WORDS: dict[str, Words] = {
     "collaborator.remove": "removed the collaborator {email}",
     "deployment.cancel": "cancelled a deployment",
     "deployment.fail": "ended a failed deployment ({error})",
+    "dyno.exec": "ran a command in {name}",
     "dyno.restart": _restart,
     "dyno.stop": "stopped {resource}",
     "one_off.create": "started {name}",

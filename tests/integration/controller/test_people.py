@@ -323,7 +323,8 @@ class TestTrail:
     def test_every_action_that_is_recorded_has_words(self) -> None:
         source = Path(apps.__file__).parent
         recorded = {word for file in source.glob("*.py") for word in WORD.findall(file.read_text())}
-        assert recorded == set(WORDS)
+        assert len(recorded) > 20
+        assert not recorded - set(WORDS), "say in selectors/events.py what these are called"
 
     @pytest.mark.parametrize("action", WORDS)
     def test_words_do_without_what_old_events_lack(self, action: str) -> None:
