@@ -99,6 +99,8 @@ def _agent(settings: Settings, _: argparse.Namespace) -> int:
             subnet=settings.subnet,
             runtime=settings.runtime,
             blocked=settings.blocked,
+            overlay=settings.overlay,
+            underlay=settings.underlay,
             ca_bundle=settings.ca_bundle,
         )
     )

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 T = TypeVar("T")
 PREFIX = "PAAS_AGENT_"
+OVERLAYS = ("auto", "routes", "vxlan", "wireguard", "none")
 DEFAULTS = {
     "HOME": "/var/lib/paas-agent",
     "LISTEN": "127.0.0.1:5010",
@@ -26,6 +27,8 @@ DEFAULTS = {
     "SUBNET": "10.87.0.0/20",
     "TAG": "paas",
     "BLOCKED": "",
+    "OVERLAY": "auto",
+    "UNDERLAY": "",
     "CA_BUNDLE": "",
     "RUNTIME": "crun",
     "IMAGES_MAX_BYTES": "10GiB",
@@ -54,6 +57,8 @@ class Settings:
     subnet: str
     tag: str
     blocked: tuple[str, ...]
+    overlay: str
+    underlay: str
     ca_bundle: Path | None
     runtime: str
     images_max_bytes: int
@@ -97,6 +102,8 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         subnet=read("SUBNET", _subnet, ""),
         tag=read("TAG", _tag, ""),
         blocked=read("BLOCKED", _networks, ()),
+        overlay=read("OVERLAY", _overlay, ""),
+        underlay=read("UNDERLAY", _optional_address, ""),
         ca_bundle=read("CA_BUNDLE", _optional_file, None),
         runtime=values["RUNTIME"] or DEFAULTS["RUNTIME"],
         images_max_bytes=read("IMAGES_MAX_BYTES", parse_bytes, 0),
@@ -195,6 +202,16 @@ def _tag(text: str) -> str:
 
 def _networks(text: str) -> tuple[str, ...]:
     return tuple(str(ipaddress.IPv4Network(part.strip())) for part in text.split(",") if part.strip())
+
+
+def _overlay(text: str) -> str:
+    if text not in OVERLAYS:
+        raise ValueError(f"'{text}' is none of {', '.join(OVERLAYS)}.")
+    return text
+
+
+def _optional_address(text: str) -> str:
+    return str(ipaddress.IPv4Address(text)) if text else ""
 
 
 def _optional_file(text: str) -> Path | None:

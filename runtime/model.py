@@ -27,7 +27,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 Moment = Annotated[float, msgspec.Meta(ge=0, le=250_000_000_000)]  # Unix seconds
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
-Address = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f.:]{2,45})?$")]
+Address = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f.:]{2,45})?\Z")]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
@@ -132,11 +132,39 @@ class InstanceSpec(Struct):
     health: HealthCheck = HealthCheck()
 
 
+class Peer(Struct):
+    """Another host of the platform: its `address` on the network between the hosts (underlay), and the subnet that
+    its containers have. `public_key` is WireGuard's, in base 64 ('' without)."""
+
+    host: str
+    address: Address
+    subnet: str
+    public_key: str = ""
+
+
+class Member(Struct):
+    """A container on another host. `name` as in its spec (`web.1`); `up`: it is healthy, and its names lead to it."""
+
+    owner: str
+    address: Address
+    name: str = ""
+    up: bool = True
+
+
 class WantedState(Struct):
-    """Everything a host must run. What is not in it is stopped. Older generations than the stored one are ignored."""
+    """Everything a host must run. What is not in it is stopped. Older generations than the stored one are ignored.
+
+    `peers` are all other hosts, `members` the containers there that belong to apps; the host itself may be among
+    the peers. `network` tells platforms on the same machines apart (the VXLAN network identifier). `apps` names
+    owners for DNS: `web.NAME.internal`; an owner without a name goes by its id.
+    """
 
     generation: int
     instances: tuple[InstanceSpec, ...] = ()
+    peers: tuple[Peer, ...] = ()
+    members: tuple[Member, ...] = ()
+    network: Annotated[int, msgspec.Meta(ge=1, le=2**24 - 1)] = 1
+    apps: dict[str, str] = {}
 
 
 class JobInput(Struct):
@@ -188,6 +216,12 @@ class ExecSpec(Struct):
     tty: bool = False
     rows: int = 0
     columns: int = 0
+
+
+class ExecMade(Struct):
+    """A process that starts when somebody attaches to `/v1/containers/ID/execs/{id}`, within a minute."""
+
+    id: str
 
 
 class InstanceState(StrEnum):
@@ -267,6 +301,15 @@ class Capacity(Struct):
     cpus: Count
 
 
+class HostNetwork(Struct):
+    """How a host can be reached by its peers: what `Peer` needs. `problem` says why it is not joined to them."""
+
+    subnet: str = ""
+    underlay: Address = ""
+    public_key: str = ""
+    problem: str = ""
+
+
 class HostReport(Struct):
     """Sent on every change and every few seconds. `generation` is the wanted state in force. Whole, never a delta.
 
@@ -279,6 +322,7 @@ class HostReport(Struct):
     capacity: Capacity
     instances: tuple[InstanceStatus, ...] = ()
     jobs: tuple[JobStatus, ...] = ()
+    network: HostNetwork = HostNetwork()
 
 
 class ReportReply(Struct):

@@ -29,7 +29,17 @@ from runtime.container.port import (
     Usage,
     VolumeBind,
 )
-from runtime.model import ContainerSpec, DoctorReport, ExecSpec, ExitInfo, ExitReason, ImageRef
+from runtime.model import (
+    ContainerSpec,
+    DoctorReport,
+    ExecSpec,
+    ExitInfo,
+    ExitReason,
+    HostNetwork,
+    ImageRef,
+    Member,
+    Peer,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -106,6 +116,15 @@ class EngineCalls:
 
     async def examine(self, asked: Asked, *, repair: bool) -> DoctorReport:
         return await self._run(self.engine.examine, asked, repair=repair)
+
+    async def connect(self, peers: tuple[Peer, ...], members: tuple[Member, ...], network: int) -> None:
+        await self._run(self.engine.connect, peers, members, network)
+
+    async def network(self) -> HostNetwork:
+        return await self._run(self.engine.network)
+
+    async def serve_names(self, port: int) -> None:
+        await self._run(self.engine.serve_names, port)
 
     async def list(self) -> tuple[Observed, ...]:
         return await self._run(self.engine.list)

@@ -38,7 +38,17 @@ from runtime.container.port import (
 from runtime.container.storage import Record
 from runtime.doctor.doctor import examine
 from runtime.doctor.place import Known
-from runtime.model import ContainerSpec, DoctorReport, ExecSpec, ExitInfo, ExitReason, ImageRef
+from runtime.model import (
+    ContainerSpec,
+    DoctorReport,
+    ExecSpec,
+    ExitInfo,
+    ExitReason,
+    HostNetwork,
+    ImageRef,
+    Member,
+    Peer,
+)
 from runtime.network import rules
 
 _REMOVERS = 4
@@ -52,7 +62,8 @@ class EngineConfig:
     """`home`: this agent's data directory. `tag`: short, unique per platform on this machine. `subnet`: an IPv4
     network that no other platform or neighbour uses; each container gets one address. `blocked`: addresses and
     networks that tenants must not reach, besides the host's own and the metadata service. `user_namespaces`: None
-    lets the kernel decide (idmapped squashfs needs Linux 6.2)."""
+    lets the kernel decide (idmapped squashfs needs Linux 6.2). `overlay`: how hosts reach each other's containers, a
+    `runtime.network.overlay.Mode`; `underlay`: this host's own address among them ('': that of the default route)."""
 
     home: Path
     tag: str
@@ -62,6 +73,8 @@ class EngineConfig:
     blocked: tuple[str, ...] = ()
     ca_bundle: Path | None = None
     user_namespaces: bool | None = None
+    overlay: str = "auto"
+    underlay: str = ""
 
 
 class CrunEngine:
@@ -102,6 +115,7 @@ class CrunEngine:
                 tuple(workers.map(self.delete, tuple(self._records)))
         parts.pool.close()
         if remove:
+            parts.wiring.remove()
             parts.firewall.run(rules.render_removal(parts.names))
             self._mounts.call(parts.images.unmount_all)
             making.kill_group(parts.cgroups, self._layout.cgroup)
@@ -148,7 +162,23 @@ class CrunEngine:
     def forget_owner(self, owner: str) -> bool:
         with self._lock:  # `create` counts its owner in under the same lock, before it asks for the range
             busy = self._making[owner] or any(record.owner == owner for record in self._records.values())
-            return not busy and stock.forget_owner(self._parts, owner)
+            if busy:
+                return False
+            self._parts.wiring.expel(owner)
+            return stock.forget_owner(self._parts, owner)
+
+    def connect(self, peers: tuple[Peer, ...], members: tuple[Member, ...], network: int) -> None:
+        self._parts.wiring.apply(peers, members, network)
+
+    def network(self) -> HostNetwork:
+        return self._parts.wiring.status()
+
+    def serve_names(self, port: int) -> None:
+        self._parts.firewall.run(rules.render_names(self._parts.names, port))
+
+    def owner_at(self, address: str) -> str:
+        seen = tuple(self._records.values())
+        return next((one.owner for one in seen if one.address == address and one.peers), "")
 
     def examine(self, asked: Asked, *, repair: bool) -> DoctorReport:
         place = knowledge.place_of(self._parts, self._config.subnet, self._mounts.call)

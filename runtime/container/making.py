@@ -28,6 +28,7 @@ from runtime.model import ContainerSpec, NetworkMode, check_ulimit, parse_sysctl
 from runtime.network import resolver, rules
 from runtime.network.nftables import Nftables
 from runtime.network.pool import Pool, Slot
+from runtime.network.wiring import Wiring
 from runtime.volumes.volumes import Volumes
 
 _CONMON_GRACE = 10.0
@@ -58,6 +59,7 @@ class Parts:
     pool: Pool
     firewall: Nftables
     names: rules.Names
+    wiring: Wiring
     isolated: bool
     ca_bundle: Path | None
     nameservers: tuple[str, ...]
@@ -184,8 +186,16 @@ def _join_network(parts: Parts, spec: ContainerSpec, undo: contextlib.ExitStack)
 
 
 def _owner_mark(parts: Parts, owner: str) -> int:
-    """Return the owner's number for the firewall: 1 and up, since 0 means nobody."""
-    return (parts.owners.range_start(owner) - FIRST) // WIDTH + 1
+    return mark_of(parts.owners.range_start(owner))
+
+
+def mark_of(start: int) -> int:
+    """Return an owner's number for the firewall: 1 and up, since 0 means nobody. `start`: of its user range."""
+    return (start - FIRST) // WIDTH + 1
+
+
+def marks(owners: Owners) -> dict[str, int]:
+    return {owner: mark_of(start) for owner, start in owners.all().items()}
 
 
 def _assemble(parts: Parts, request: Request, slot: Slot | None, undo: contextlib.ExitStack) -> Record:
@@ -194,8 +204,10 @@ def _assemble(parts: Parts, request: Request, slot: Slot | None, undo: contextli
     uid_start = start if parts.isolated else None
     hostname = clean_hostname(spec.hostname or spec.name)
     address = slot.address if slot else ""
+    if owner:
+        parts.wiring.admit(spec.owner)
     files = {
-        "resolv.conf": resolver.render_resolv_conf(parts.nameservers),
+        "resolv.conf": resolver.render_resolv_conf(_nameservers(parts, spec)),
         "hosts": resolver.render_hosts(address, hostname),
         "hostname": f"{hostname}\n",
     }
@@ -249,6 +261,11 @@ def _mount_root(parts: Parts, request: Request, uid_start: int | None, files: di
     lowers = tuple(parts.images.mount(ref) for ref in spec.rootfs.layers)
     if spec.rootfs.host:
         lowers = (*lowers, hoststack.make(layout.home / "stack"))
+def _nameservers(parts: Parts, spec: ContainerSpec) -> tuple[str, ...]:
+    """Apps ask the agent first, which knows their names; should it not answer, the host's servers do."""
+    return (rules.GATEWAY, *parts.nameservers) if spec.network is NetworkMode.APP else parts.nameservers
+
+
     scratch, limits = request.scratch_bytes, spec.limits
     writable = rootfs.Writable(
         size=scratch or max(_SMALLEST_LAYER, limits.writable_bytes),

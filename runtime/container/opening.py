@@ -22,7 +22,9 @@ from runtime.images import hoststack, squashfs
 from runtime.images.store import Images
 from runtime.network import resolver, rules
 from runtime.network.nftables import Nftables
-from runtime.network.pool import Pool, Slot
+from runtime.network.overlay import Mode
+from runtime.network.pool import Pool, Slot, outgoing_mtu
+from runtime.network.wiring import Wiring
 from runtime.volumes import loop
 from runtime.volumes.volumes import Volumes
 
@@ -47,6 +49,7 @@ def open_parts(
     names = rules.names_of(config.tag)
     namespaces = UserNamespaces()
     run = layout.run
+    owners, firewall = Owners(layout.home / "owners.json"), Nftables()
 
     def make_slot(make: object) -> Slot:
         return mounts.call(make)  # type: ignore[arg-type]
@@ -55,13 +58,23 @@ def open_parts(
         layout=layout,
         runtime=runtime,
         cgroups=cgroups,
-        owners=Owners(layout.home / "owners.json"),
+        owners=owners,
         namespaces=namespaces,
         images=Images(layout.home / "images", run / "img"),
         volumes=Volumes(layout.home / "volumes", run / "vol"),
         pool=Pool(config.subnet, names.veth, run / "net", config.pool_size, make_slot),
-        firewall=Nftables(),
+        firewall=firewall,
         names=names,
+        wiring=Wiring(
+            layout.home / "network.json",
+            names,
+            firewall,
+            config.subnet,
+            Mode(config.overlay),
+            config.underlay,
+            lambda: making.marks(owners),
+            outgoing_mtu,
+        ),
         isolated=_decide_isolation(config, layout, mounts, namespaces),
         ca_bundle=config.ca_bundle,
         nameservers=resolver.nameservers(),
@@ -114,7 +127,7 @@ def _open_network(
     networked = [record for record in records if record.slot >= 0 and record.boot_id == parts.boot_id]
     members = tuple(making.member_of(parts, record) for record in networked)
     table = rules.render_table(parts.names, config.subnet, config.blocked, parts.nameservers, members)
-    parts.firewall.run(table)
+    parts.firewall.run(table + parts.wiring.load())
     taken = tuple((record.slot, record.address) for record in networked)
     mounts.call(parts.pool.adopt, taken)
     parts.pool.open()

@@ -11,7 +11,17 @@ import socket
 from pathlib import Path
 from typing import Protocol
 
-from runtime.model import ContainerSpec, DoctorReport, ExecSpec, ExitInfo, ImageRef, Struct
+from runtime.model import (
+    ContainerSpec,
+    DoctorReport,
+    ExecSpec,
+    ExitInfo,
+    HostNetwork,
+    ImageRef,
+    Member,
+    Peer,
+    Struct,
+)
 
 
 class EngineError(Exception):
@@ -247,6 +257,21 @@ class Engine(Protocol):
 
     def execute(self, container: str, spec: ExecSpec) -> Execution:
         """Run a further process in it. Raises EngineError in the runtime's words when it cannot be run."""
+
+    def connect(self, peers: tuple[Peer, ...], members: tuple[Member, ...], network: int) -> None:
+        """Join this host to its peers, and to no others. Repeatable; mends what went missing; restarts nothing.
+
+        Raises EngineError naming the peers that cannot be joined and why; the others are joined all the same.
+        """
+
+    def network(self) -> HostNetwork:
+        """Return what peers must know of this host."""
+
+    def serve_names(self, port: int) -> None:
+        """Lead what containers ask 169.254.1.1 on port 53 to this port of it."""
+
+    def owner_at(self, address: str) -> str:
+        """Return the app whose container has this address; '' for builds and strangers. Quick: nothing is read."""
 
     def usage(self, container: str) -> Usage | None:
         """Return its counters, or None when it is gone."""

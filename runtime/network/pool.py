@@ -22,8 +22,8 @@ from runtime.container import syscalls
 from runtime.container.port import EngineError
 from runtime.model import Struct
 from runtime.network.rtnetlink import Netlink
+from runtime.network.rules import GATEWAY
 
-GATEWAY = "169.254.1.1"
 _IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 _NAME_ATTEMPTS = 1000
 

@@ -3,7 +3,7 @@
 In: names, subnet, blocked addresses, and which container has which address.  Out: one table, and element changes.
 The rules do not grow with the apps: each app is a number (a packet mark), `owner_of` gives the sender's, and
 `members` says whether the receiver has the same. The host's own addresses need no list: whatever is addressed to
-one of them arrives at `input`.
+one of them arrives at `input`. Containers of other hosts are in the same sets; both ends check.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from runtime.model import Struct
 
 METADATA = "169.254.169.254"
+GATEWAY = "169.254.1.1"  # the host, as its containers see it
+VXLAN_PORT = 4789
 _REJECT = "reject with icmpx type admin-prohibited"
 
 
@@ -25,11 +27,36 @@ class Names(Struct):
     table: str
     veth: str
 
+    @property
+    def vxlan(self) -> str:
+        return f"x{self.veth[1:]}"
+
+    @property
+    def wireguard(self) -> str:
+        return f"w{self.veth[1:]}"
+
 
 class Member(Struct):
     """A container with an address. `owner` 0 talks to no other container (builds)."""
 
     interface: str
+    address: str
+    owner: int
+
+
+class Neighbour(Struct):
+    """Another host: packets of its containers' `subnet` come in by `interface` only. Its own processes (routers,
+    health checks) speak from `source` and may reach containers; `underlay` is where the host itself is."""
+
+    subnet: str
+    interface: str
+    source: str
+    underlay: str
+
+
+class Stranger(Struct):
+    """A container of another host that belongs to an app of this one. `owner` is the app's number here."""
+
     address: str
     owner: int
 
@@ -55,7 +82,7 @@ def render_table(
     members: tuple[Member, ...],
 ) -> str:
     """Return commands that replace the whole table in one transaction; connections are not cut."""
-    veth = f'"{names.veth}*"'
+    veth, tunnels = f'"{names.veth}*"', f'{{ "{names.vxlan}", "{names.wireguard}" }}'
     return f"""
 add table inet {names.table}
 delete table inet {names.table}
@@ -65,29 +92,58 @@ table inet {names.table} {{
   set senders {{ type ifname . ipv4_addr; {_elements(_sender(m) for m in members)} }}
   map owner_of {{ type ipv4_addr : mark; {_elements(_owner(m) for m in members if m.owner)} }}
   set members {{ type mark . ipv4_addr; {_elements(_member(m) for m in members if m.owner)} }}
+  set peers {{ type ipv4_addr; flags interval; }}
+  set arrivals {{ type ifname . ipv4_addr; flags interval; }}
+  set peer_sources {{ type ipv4_addr; }}
+  set underlays {{ type ipv4_addr; }}
 
   chain spoofing {{
     type filter hook prerouting priority raw; policy accept;
     iifname {veth} meta nfproto ipv6 drop
     iifname {veth} iifname . ip saddr != @senders drop
+    iifname != {veth} iifname != "lo" ip saddr {subnet} drop
+    ip saddr @peers iifname . ip saddr != @arrivals drop
+    iifname {tunnels} ip saddr != @peers drop
+    iifname {tunnels} meta nfproto ipv6 drop
+    udp dport {VXLAN_PORT} jump vxlan
   }}
+  chain vxlan {{ }}
+  chain name_queries {{
+    type nat hook prerouting priority dstnat; policy accept;
+    iifname {veth} ip daddr {GATEWAY} meta l4proto {{ tcp, udp }} th dport 53 jump to_names
+  }}
+  chain to_names {{ }}
+  chain names_port {{ }}
   chain to_host {{
     type filter hook input priority filter; policy accept;
+    iifname {tunnels} jump to_host_from_peers
     iifname != {veth} accept
     ct state established,related accept
+    ip daddr {GATEWAY} jump names_port
     ip daddr @nameservers meta l4proto {{ tcp, udp }} th dport 53 accept
     {_REJECT}
   }}
+  chain to_host_from_peers {{
+    ct state established,related accept
+    ip saddr @peer_sources accept
+    drop
+  }}
   chain forward {{
     type filter hook forward priority filter; policy accept;
+    oifname {tunnels} tcp flags syn tcp option maxseg size set rt mtu
+    iifname {tunnels} tcp flags syn tcp option maxseg size set rt mtu
     iifname {veth} jump from_container
     oifname {veth} jump to_container
+    oifname {tunnels} iifname != {veth} drop
+    iifname {tunnels} drop
   }}
   chain from_container {{
     ct state established,related accept
     ct state invalid drop
     oifname {veth} jump between
     ip daddr @nameservers meta l4proto {{ tcp, udp }} th dport 53 accept
+    ip daddr @peers jump between
+    ip daddr @underlays {_REJECT}
     ip daddr @blocked {_REJECT}
     ip daddr {subnet} {_REJECT}
     accept
@@ -100,11 +156,13 @@ table inet {names.table} {{
   }}
   chain to_container {{
     ct state established,related accept
+    ip saddr @peer_sources accept
+    ip saddr @peers jump between
     drop
   }}
   chain leaving {{
     type nat hook postrouting priority srcnat; policy accept;
-    ip saddr {subnet} oifname != {veth} masquerade
+    ip saddr {subnet} oifname != {veth} ip daddr != @peers masquerade
   }}
 }}
 """
@@ -119,6 +177,45 @@ def render_leave(names: Names, member: Member) -> str:
     """Return the commands that take it out again."""
     changes = [change.replace(f" : {member.owner}", "") for change in _changes(member)]
     return "".join(f"delete element inet {names.table} {change}\n" for change in changes)
+
+
+def render_neighbours(names: Names, neighbours: Sequence[Neighbour], vni: int) -> str:
+    """Return the commands that make exactly these hosts our peers. `vni` 0: no VXLAN packet is for us."""
+    table = f"inet {names.table}"
+    sets = {
+        "peers": [one.subnet for one in neighbours],
+        "arrivals": [f'"{one.interface}" . {one.subnet}' for one in neighbours],
+        "peer_sources": [one.source for one in neighbours],
+        "underlays": list(dict.fromkeys(one.underlay for one in neighbours)),
+    }
+    lines = [f"flush set {table} {name}" for name in sets]
+    lines += [f"add element {table} {name} {{ {', '.join(items)} }}" for name, items in sets.items() if items]
+    lines.append(f"flush chain {table} vxlan")
+    if vni:  # other platforms of this machine use the same port: the identifier in the header tells ours
+        lines.append(f"add rule {table} vxlan @th,96,24 {vni} ip saddr != @underlays drop")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def render_strangers(names: Names, gone: Sequence[Stranger], new: Sequence[Stranger]) -> str:
+    """Return the commands that take containers of other hosts out of, and into, their apps."""
+    table, lines = f"inet {names.table}", []
+    for verb, those in (("delete", gone), ("add", new)):
+        owners = [one.address if verb == "delete" else f"{one.address} : {one.owner}" for one in those]
+        members = [f"{one.owner} . {one.address}" for one in those]
+        for name, items in (("owner_of", owners), ("members", members)):
+            lines += [f"{verb} element {table} {name} {{ {', '.join(items)} }}\n"] if items else []
+    return "".join(lines)
+
+
+def render_names(names: Names, port: int) -> str:
+    """Return the commands that lead containers' DNS queries to a port of this host's 169.254.1.1."""
+    table, lines = f"inet {names.table}", []
+    for chain in ("to_names", "names_port"):
+        lines.append(f"flush chain {table} {chain}\n")
+    for kind in ("udp", "tcp"):
+        lines.append(f"add rule {table} to_names meta l4proto {kind} redirect to :{port}\n")
+        lines.append(f"add rule {table} names_port {kind} dport {port} accept\n")
+    return "".join(lines)
 
 
 def render_removal(names: Names) -> str:

@@ -27,7 +27,16 @@ from runtime.container.port import (
     Usage,
     VolumeBind,
 )
-from runtime.model import ContainerSpec, DoctorReport, ExitInfo, ExitReason, ImageRef
+from runtime.model import (
+    ContainerSpec,
+    DoctorReport,
+    ExitInfo,
+    ExitReason,
+    HostNetwork,
+    ImageRef,
+    Member,
+    Peer,
+)
 
 SHIM = Path(__file__).with_name("shim.py")
 ADDRESS = "127.0.0.1"
@@ -44,6 +53,19 @@ class ProcessEngine:
     def open(self) -> None:
         for folder in (self.places, self.images, self.logs, self.volumes):
             folder.mkdir(parents=True, exist_ok=True)
+
+    def connect(self, peers: tuple[Peer, ...], members: tuple[Member, ...], network: int) -> None:
+        if peers:
+            raise EngineError("Plain processes have no network of their own to join to peers.")
+
+    def network(self) -> HostNetwork:
+        return HostNetwork()
+
+    def serve_names(self, port: int) -> None:
+        """Processes ask the host's own name servers."""
+
+    def owner_at(self, address: str) -> str:
+        return ""
 
     def close(self, *, remove: bool) -> None:
         if remove:
