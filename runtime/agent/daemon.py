@@ -27,13 +27,17 @@ from runtime.agent.host import Host
 from runtime.agent.images import Images
 from runtime.agent.instance import Context
 from runtime.agent.janitor import Janitor
+from runtime.agent.joining import Joining
+from runtime.agent.nameserver import NameServer
 from runtime.agent.reporter import Reporter
 from runtime.agent.shipper import Shipper
 from runtime.agent.store import Store, write_atomic
 from runtime.agent.streams import Streams
 from runtime.config import Settings
-from runtime.container.port import Engine
+from runtime.container.port import Engine, EngineError
 from runtime.logs.hub import LogHub
+from runtime.network import resolver
+from runtime.network.rules import GATEWAY
 
 log = logging.getLogger(__name__)
 M_ARENA_MAX = -8  # mallopt(3)
@@ -100,15 +104,27 @@ async def _serve(settings: Settings, engine: Engine, store: Store) -> bool:
         shutdown_timeout=0.2,
     )
     loops: list[Coroutine[Any, Any, None]] = [reporter.run(host), reporter.keep_saving(host), janitor.run()]
+    loops.append(Joining(host, calls).run())
     if controller.exists:
         loops.append(shipper.run())
     tasks = [asyncio.create_task(loop) for loop in loops]
+    names = NameServer(engine.owner_at, host.look_up, resolver.host_servers)
     try:
+        await _serve_names(names, calls)
         await _listen(runner, settings, store)
         _settle()
         return await stopped
     finally:
+        await names.close()
         await _close(runner, tasks, host, logs, controller)
+
+
+async def _serve_names(names: NameServer, calls: EngineCalls) -> None:
+    """Without it containers still have the host's own name servers."""
+    try:
+        await calls.serve_names(await names.start(GATEWAY))
+    except (OSError, EngineError) as error:
+        log.error("names of containers cannot be answered on this host: %s", error)
 
 
 def _save(host: Host) -> None:

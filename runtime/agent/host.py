@@ -25,14 +25,17 @@ from runtime.container.port import Observed
 from runtime.model import (
     Capacity,
     ContainerSpec,
+    HostNetwork,
     HostReport,
     InstanceSpec,
     InstanceState,
     JobSpec,
     JobStatus,
+    Member,
     Rootfs,
     WantedState,
 )
+from runtime.network.names import resolve
 
 log = logging.getLogger(__name__)
 KEEP_JOB_SECONDS = 3600.0
@@ -62,6 +65,8 @@ class Host:
         self._closing = False
         self._swept_at = 0.0
         self._capacity = capacity()
+        self._network = HostNetwork()
+        self.rewired = asyncio.Event()  # the wanted state has changed, and with it perhaps the network
         self.wanted = WantedState(generation=0)
         self.instances: dict[str, Instance] = {}
         self.jobs: dict[str, Job] = {}
@@ -103,6 +108,7 @@ class Host:
             if wanted.generation > self.wanted.generation:
                 await asyncio.to_thread(self._store.save_wanted, wanted)
                 self.wanted = wanted
+                self.rewired.set()
                 await self._converge()
 
     async def look_again(self) -> None:
@@ -202,9 +208,30 @@ class Host:
             sequence=self._sequence,
             generation=self.wanted.generation,
             capacity=self._capacity,
+            network=self._network,
             instances=tuple(instance.status for instance in self.instances.values()),
             jobs=tuple(msgspec.structs.replace(job.status, result="") for job in self.jobs.values()),
         )
+
+    def look_up(self, owner: str, name: str) -> list[str] | None:
+        """Return the addresses of an app's healthy instances behind a name, here and on other hosts, as of now."""
+        here = (
+            Member(
+                owner=owner,
+                address=instance.status.address,
+                name=instance.spec.container.name,
+                up=instance.status.state is InstanceState.UP,
+            )
+            for instance in self.instances.values()
+            if instance.spec.container.owner == owner
+        )
+        return resolve(name, owner, self.wanted.apps, (*here, *self.wanted.members))
+
+    def tell_network(self, network: HostNetwork) -> None:
+        """Take note of what peers must know of this host."""
+        if network != self._network:
+            self._network = network
+            self._context.changed()
 
     def save(self) -> None:
         """Store how the instances are, for the next agent."""

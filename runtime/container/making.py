@@ -182,6 +182,8 @@ def _join_network(parts: Parts, spec: ContainerSpec, undo: contextlib.ExitStack)
     member = rules.Member(interface=slot.interface, address=slot.address, owner=owner)
     undo.callback(leave_network, parts, member, slot)
     parts.firewall.run(rules.render_join(parts.names, member))
+    if owner:
+        parts.wiring.admit(spec.owner)
     return slot
 
 
@@ -204,8 +206,6 @@ def _assemble(parts: Parts, request: Request, slot: Slot | None, undo: contextli
     uid_start = start if parts.isolated else None
     hostname = clean_hostname(spec.hostname or spec.name)
     address = slot.address if slot else ""
-    if owner:
-        parts.wiring.admit(spec.owner)
     files = {
         "resolv.conf": resolver.render_resolv_conf(_nameservers(parts, spec)),
         "hosts": resolver.render_hosts(address, hostname),
@@ -247,6 +247,11 @@ def _assemble(parts: Parts, request: Request, slot: Slot | None, undo: contextli
     return record
 
 
+def _nameservers(parts: Parts, spec: ContainerSpec) -> tuple[str, ...]:
+    """Apps ask the agent first, which knows their names; should it not answer, the host's servers do."""
+    return (rules.GATEWAY, *parts.nameservers) if spec.network is NetworkMode.APP else parts.nameservers
+
+
 def _places(layout: Layout, container: str) -> conmon.Places:
     return conmon.Places(
         bundle=str(layout.bundle(container)),
@@ -261,11 +266,6 @@ def _mount_root(parts: Parts, request: Request, uid_start: int | None, files: di
     lowers = tuple(parts.images.mount(ref) for ref in spec.rootfs.layers)
     if spec.rootfs.host:
         lowers = (*lowers, hoststack.make(layout.home / "stack"))
-def _nameservers(parts: Parts, spec: ContainerSpec) -> tuple[str, ...]:
-    """Apps ask the agent first, which knows their names; should it not answer, the host's servers do."""
-    return (rules.GATEWAY, *parts.nameservers) if spec.network is NetworkMode.APP else parts.nameservers
-
-
     scratch, limits = request.scratch_bytes, spec.limits
     writable = rootfs.Writable(
         size=scratch or max(_SMALLEST_LAYER, limits.writable_bytes),

@@ -10,6 +10,7 @@ import ipaddress
 from pathlib import Path
 
 # systemd-resolved's stub listens on loopback only; the servers behind it are in its own file.
+_PORT = 53
 _FILES = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
 
 
@@ -31,6 +32,16 @@ def nameservers(files: tuple[Path, ...] = _FILES) -> tuple[str, ...]:
     return ()
 
 
+def host_servers(file: Path = _FILES[0]) -> tuple[tuple[str, int], ...]:
+    """Return all servers that this host itself uses, those on loopback too, with their port."""
+    try:
+        words = [line.split() for line in file.read_text(errors="replace").splitlines()]
+    except OSError:
+        return ()
+    named = [one[1] for one in words if len(one) >= 2 and one[0] == "nameserver" and _is_address(one[1])]
+    return tuple((address, _PORT) for address in dict.fromkeys(named))
+
+
 def render_resolv_conf(servers: tuple[str, ...]) -> str:
     return "".join(f"nameserver {server}\n" for server in servers[:3]) + "options edns0\n"
 
@@ -38,6 +49,14 @@ def render_resolv_conf(servers: tuple[str, ...]) -> str:
 def render_hosts(address: str, hostname: str) -> str:
     own = f"{address or '127.0.1.1'} {hostname}\n" if hostname else ""
     return f"127.0.0.1 localhost\n::1 ip6-localhost ip6-loopback\n{own}"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def _is_usable(address: str) -> bool:
