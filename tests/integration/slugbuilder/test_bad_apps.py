@@ -1,13 +1,14 @@
 """Apps that cannot be built, and odd ones that can: what the pusher reads."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from .builds import ROOT, build, tar_of
+from .builds import CA_BUNDLE, ROOT, build, tar_of
 
 pytestmark = pytest.mark.integration
 
@@ -198,6 +199,9 @@ def test_without_a_cache(work):
         str(work / "app"),
     ]
     argv += ["--cache", str(work / "absent"), "--result", str(work / "r.json")]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    environ = {**os.environ, "SSL_CERT_FILE": CA_BUNDLE}
+    done = subprocess.run(
+        argv, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=240, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (work / "absent").exists()

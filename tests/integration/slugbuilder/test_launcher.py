@@ -15,13 +15,13 @@ pytestmark = pytest.mark.integration
 
 # Says it is ready, and needs half a second to end well.
 GRACEFUL = """
-import signal, sys, time
+import os, signal, sys, time
 def stop(*_):
     time.sleep(0.5)
-    print("ended well", flush=True)
+    os.write(1, b"ended well\n")
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
-print("ready", flush=True)
+os.write(1, b"ready\n")  # print() cannot be interrupted by a handler that prints, too
 time.sleep(60)
 """
 
