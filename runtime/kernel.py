@@ -2,8 +2,8 @@
 
 In: names and texts as people write them.  Out: values a `ContainerSpec` carries; ValueError in words for anything else.
 
-Allowed is what the kernel keeps per network or IPC namespace, what it charges to the container's memory, and what
-cannot loosen the sandbox. Whether the host's kernel has it is found out when the container is made.
+Allowed is what the kernel keeps per network or IPC namespace, where an app can hurt only itself and not loosen its
+sandbox. Whether the host's kernel has it is found out when the container is made.
 """
 
 from __future__ import annotations
