@@ -19,6 +19,8 @@ METADATA = "169.254.169.254"
 GATEWAY = "169.254.1.1"  # the host, as its containers see it
 VXLAN_PORT = 4789
 _REJECT = "reject with icmpx type admin-prohibited"
+# The address of a container that is gone has no route: without this its requests would leave by the default route.
+_NOBODY = "reject with icmpx type host-unreachable"
 
 
 class Names(Struct):
@@ -128,8 +130,13 @@ table inet {names.table} {{
     ip saddr @peer_sources accept
     drop
   }}
+  chain from_host {{
+    type filter hook output priority filter; policy accept;
+    ip daddr {subnet} oifname != {veth} {_NOBODY}
+  }}
   chain forward {{
     type filter hook forward priority filter; policy accept;
+    ip daddr {subnet} oifname != {veth} iifname != {veth} {_NOBODY}
     oifname {tunnels} tcp flags syn tcp option maxseg size set rt mtu
     iifname {tunnels} tcp flags syn tcp option maxseg size set rt mtu
     iifname {veth} jump from_container

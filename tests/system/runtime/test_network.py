@@ -94,6 +94,18 @@ def test_the_host_reaches_a_container(server: str) -> None:
         assert connection.recv(100).startswith(b"HTTP/1.0 200")
 
 
+def test_what_is_sent_to_a_container_that_is_gone_stays_here(host: Host) -> None:
+    """Its address has no route any more: requests must not leave by the default route, to whoever has it there."""
+    container = host.start("/usr/bin/python3", "-c", SERVER)
+    address = next(seen.address for seen in host.engine.list() if seen.id == container)
+    _wait_until_open(address, 8000)
+    host.engine.delete(container)
+    began = time.monotonic()
+    with pytest.raises(OSError, match="No route to host"):
+        socket.create_connection((address, 8000), 5).close()
+    assert time.monotonic() - began < 1, "told at once, so that the router tries another instance"
+
+
 def test_same_app_talks_others_do_not(host: Host, server: str) -> None:
     assert connect(host, f"{server}:8000") == ["open"]
     assert connect(host, f"{server}:8000", owner="app-2") == ["refused"]

@@ -62,6 +62,13 @@ def test_the_table_is_replaced_in_one_transaction() -> None:
     ]
 
 
+@pytest.mark.parametrize("chain", ["from_host", "forward"])
+def test_nothing_for_a_container_that_is_gone_leaves_the_host(chain: str) -> None:
+    first = render().partition(f"chain {chain} {{")[2].strip().splitlines()[1].strip()
+    assert first.startswith(f'ip daddr 10.0.0.0/24 oifname != "{NAMES.veth}*"')
+    assert first.endswith("reject with icmpx type host-unreachable")
+
+
 def test_empty_sets_have_no_elements() -> None:
     assert "elements = {  }" not in render(members=(), nameservers=(), blocked=())
 
