@@ -12,6 +12,7 @@ import errno
 import ipaddress
 import os
 import queue
+import secrets
 import socket
 import threading
 import time
@@ -89,7 +90,8 @@ class Pool:
             if not path.name.isdigit() or int(path.name) not in kept:
                 _unpin(path)
         self._number = max(kept, default=0)
-        self._last = max((self._offset(address) for _, address in taken), default=0)
+        # Anywhere: the addresses freed last are not known any more, and a router may still send requests there.
+        self._last = secrets.randbelow(self._subnet.num_addresses)
 
     def open(self) -> None:
         """Let packets pass this host, and start filling. Outside: a thread starts where its starter is."""
@@ -219,9 +221,6 @@ class Pool:
 
     def _interface(self, number: int) -> str:
         return f"{self._veth}{encode_name(number)}"
-
-    def _offset(self, address: str) -> int:
-        return int(ipaddress.IPv4Address(address)) - int(self._subnet.network_address)
 
 
 def outgoing_mtu(routes: Path = Path("/proc/net/route"), devices: Path = Path("/sys/class/net")) -> int:
