@@ -5,7 +5,6 @@ In: the machine.  Out: fixtures for free ports, short folders and a real Redis; 
 
 from __future__ import annotations
 
-import random
 import shutil
 import socket
 import subprocess
@@ -15,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests import ports
 
 
 @pytest.fixture
@@ -27,24 +28,8 @@ def short_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def free_ports() -> Callable[[int], list[int]]:
-    """Give N ports of the loopback address that are free, all different.
-
-    Below the range from which the kernel takes the ports of outgoing connections: one of those would be in the way.
-    """
-    candidates = random.sample(range(20000, 32000), 4000)
-
-    def choose(count: int) -> list[int]:
-        return [next(port for port in iter(candidates.pop, None) if _is_free(port)) for _ in range(count)]
-
-    return choose
-
-
-def _is_free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
+    """Give N ports of the loopback address that are free, all different."""
+    return ports.free_ports
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from tests.ports import free_port
+
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[2]
 TOKEN = "token-of-ada"
@@ -44,9 +46,7 @@ class GitServer:
 
     def __init__(self, root: Path, **settings: object) -> None:
         self.root = root
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         (root / "apps").mkdir()
         self.log = root / "server.log"
         self._settings = settings

@@ -22,6 +22,7 @@ import pytest
 
 from paas.router.client import RouterClient, RouterUnavailable
 from paas.router.table import AppRoute, Backend, RouteTable
+from tests.ports import free_port
 
 TOKEN, CONTROLLER_TOKEN = "router-token-0123456789", "controller-token-0123456789"
 
@@ -43,11 +44,6 @@ def wait_for(condition: Callable[[], Any], seconds: float = 10.0, what: str = ""
         assert time.monotonic() < deadline, f"timed out: {what or condition}"
         time.sleep(0.01)
     return value
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 class Reply:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -28,12 +27,6 @@ def eventually(condition: Callable[[], object], seconds: float = 10.0, what: str
             return value
         assert time.monotonic() < deadline, what or "the condition did not come true in time"
         time.sleep(0.01)
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 class Agent:

@@ -8,12 +8,13 @@ import time
 import urllib.request
 
 import pytest
-from agent_on_processes import Agent, container, eventually, free_port, in_state, status_of, web, worker
+from agent_on_processes import Agent, container, eventually, in_state, status_of, web, worker
 from fake_controller import FakeController
 from process_engine import ProcessEngine
 
 from runtime.client import AgentRefused
 from runtime.model import ExitReason, HealthCheck, ImageRef, InstanceSpec, InstanceState, Rootfs, WantedState
+from tests.ports import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -13,7 +13,6 @@ from agent_on_processes import (
     Agent,
     container,
     eventually,
-    free_port,
     in_state,
     status_of,
     web,
@@ -24,6 +23,7 @@ from process_engine import ProcessEngine
 
 from runtime.client import AgentClient, AgentRefused, AgentUnavailable
 from runtime.model import InstanceState, JobSpec, WantedState
+from tests.ports import free_port
 
 pytestmark = pytest.mark.integration
 
