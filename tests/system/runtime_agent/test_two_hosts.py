@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from runtime.network.overlay import mac_of
+
 sys.path.insert(0, str(Path(__file__).parent))
 
+import forgery
 from two_hosts import SimulatedHost, eventually, two_hosts
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
@@ -145,3 +149,41 @@ def test_an_instance_that_fails_leaves_its_names_within_a_second(hosts: Hosts) -
     assert one.ask("a-red-2", "sick") == "yes"
     eventually(lambda: one.ask("a-red", "resolve", "web.app-red.internal") == alive["a-red"], 1.5)
     one.instances.pop()
+
+
+def test_forged_sources_do_not_get_in(hosts: Hosts) -> None:
+    one, two = hosts
+    introduce(one, two)
+    here, there = one.addresses(), two.addresses()
+    forgery.spy(two, there["b-red"])
+
+    def send(source: str) -> None:
+        packet = forgery.packet(source, there["b-red"])
+        one.inside("/usr/bin/python3", "-c", forgery.SEND, packet.hex(), there["b-red"])
+
+    for source in (here["a-blue"], there["b-blue"], there["b-red"], "203.0.113.5", "169.254.1.1"):
+        send(source)
+    send(here["a-red"])  # the only one that belongs to the app; packets are not overtaken
+    eventually(lambda: forgery.seen(two) > 0, 5)
+    assert forgery.seen(two) == 1
+
+
+def test_only_peers_may_send_vxlan(hosts: Hosts) -> None:
+    one, two = hosts
+    if one.overlay != "vxlan":
+        pytest.skip("there is no VXLAN between these hosts")
+    here, there = one.addresses(), two.addresses()
+    forgery.spy(two, there["b-red"])
+    inner = forgery.packet(here["a-red"], there["b-red"])
+    macs = mac_of(two.underlay), mac_of(one.underlay)
+    stranger = one.underlay.rpartition(".")[0] + ".1"
+
+    def send(source: str, *way: str) -> None:
+        packet = forgery.in_vxlan(inner, source, two.underlay, macs, 4711)
+        words = [*way, "/usr/bin/python3", "-c", forgery.SEND, packet.hex(), two.underlay]
+        subprocess.run(words, check=True, timeout=20)
+
+    send(stranger)
+    send(one.underlay, "nsenter", f"--net=/run/netns/{one.namespace}")
+    eventually(lambda: forgery.seen(two) > 0, 5)
+    assert forgery.seen(two) == 1
