@@ -55,7 +55,7 @@ class Dashboard:
 @pytest.fixture(scope="session")
 def dashboard(free_ports: Callable[[int], list[int]]) -> Iterator[Dashboard]:
     if not Path(CHROMIUM).exists() or not shutil.which("redis-server"):
-        pytest.skip("chromium and redis-server are needed: script/setup test")
+        pytest.fail("chromium and redis-server are needed: script/setup test")
     (port,) = free_ports(1)
     with ExitStack() as stack:
         home = Path(tempfile.mkdtemp(prefix="p", dir="/tmp"))

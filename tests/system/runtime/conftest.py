@@ -136,7 +136,7 @@ class Host:
 def open_host() -> Iterator[Callable[..., Host]]:
     """Open engines; afterwards each is removed and must have left nothing."""
     if os.geteuid() != 0:
-        pytest.skip("containers need root")
+        pytest.fail("containers need root: sudo script/test system")
     hosts: list[Host] = []
 
     def build(config: EngineConfig | None = None, **changes: Any) -> Host:

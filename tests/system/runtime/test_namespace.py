@@ -36,7 +36,7 @@ def test_it_is_made_adopted_and_removed_within_another(
     short_folder: Path, made_on: int, agent_on: int
 ) -> None:
     if os.geteuid() != 0:
-        pytest.skip("namespaces need root")
+        pytest.fail("namespaces need root: sudo script/test system")
     around = ("taskset", "-c", str(made_on), "unshare", "--mount", "--propagation", "private")
     command = (*around, sys.executable, "-c", SCRIPT, str(short_folder), str(agent_on))
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)

@@ -42,7 +42,6 @@ from runtime.model import (
 
 pytestmark = [
     pytest.mark.system,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
     pytest.mark.timeout(3600),
 ]
 T = TypeVar("T")
