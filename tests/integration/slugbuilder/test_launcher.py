@@ -18,10 +18,10 @@ GRACEFUL = """
 import os, signal, sys, time
 def stop(*_):
     time.sleep(0.5)
-    os.write(1, b"ended well\n")
+    os.write(1, b"ended well\\n")
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
-os.write(1, b"ready\n")  # print() cannot be interrupted by a handler that prints, too
+os.write(1, b"ready\\n")  # print() cannot be interrupted by a handler that prints, too
 time.sleep(60)
 """
 
