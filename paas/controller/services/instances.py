@@ -15,6 +15,7 @@ from paas.controller.selectors.dynos import as_uuid
 from paas.controller.selectors.specs import WEB
 from paas.controller.services import deployments, events
 from paas.controller.services.locking import lock_app, lock_instances
+from paas.controller.texts import storable
 from paas.errors import NotFound
 
 STALE = (
@@ -28,7 +29,7 @@ def restart(user: User, app: App, *, process_type: str | None = None, name: str 
         app = lock_app(app.id)
         chosen = Instance.objects.filter(app=app, wanted=Instance.Wanted.RUN)
         if process_type is not None:
-            chosen = chosen.filter(process_type=process_type)
+            chosen = chosen.filter(process_type=storable(process_type))
         if name is not None:
             chosen = _named(chosen, name)
         found = lock_instances(chosen)
@@ -69,7 +70,7 @@ def stop_instance(user: User, app: App, name: str) -> None:
 
 
 def _named(instances: QuerySet[Instance], name: str) -> QuerySet[Instance]:
-    process_type, _, number = name.rpartition(".")
+    process_type, _, number = storable(name).rpartition(".")
     if not (number.isascii() and number.isdigit()) or not process_type:
         identity = as_uuid(name)
         return instances.filter(id=identity) if identity else instances.none()

@@ -14,9 +14,10 @@ from django.db.models.signals import post_migrate
 from django.utils import timezone
 
 from paas.controller import agents
-from paas.controller.models import App, Host, Release, Router, Slug, Stack, User
+from paas.controller.models import App, Host, OneOff, Release, Router, Slug, Stack, User
 from paas.controller.redis_connection import client as redis_client
 from paas.controller.redis_connection import forget_connections
+from paas.controller.services import one_offs
 from paas.controller.services.accounts import create_user
 from paas.controller.services.apps import create_app
 from paas.controller.services.releases import release_slug
@@ -176,6 +177,10 @@ def make_slug(app: App, commit: str, **process_types: str) -> Slug:
         commit=commit,
         stack="debian-13",
     )
+
+
+def run(user: User, app: App, command: str, **options: Any) -> OneOff:
+    return one_offs.run_detached(user, app, one_offs.Run(command, **options))
 
 
 def deploy(user: User, app: App, commit: str, **process_types: str) -> Release:

@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 from django.test import Client
 
 from paas.controller.models import Host, Router
@@ -184,6 +185,7 @@ def serve_agent(agent: Agent) -> Served:
                     agent.end(spec.container.id, model.JobState.RUNNING)
                     if agent.job_ends is not None:
                         agent.jobs[spec.container.id] = agent.job_ends(spec.container.id)
+                        connection.close()  # what happens meanwhile may have looked into the database
             self.answer(model.encode(agent.jobs[spec.container.id]))
 
         def do_GET(self) -> None:

@@ -23,11 +23,11 @@ from paas.controller.models import (
 )
 from paas.controller.redis_connection import client as redis_client
 from paas.controller.selectors.apps import access_app, visible_apps
-from paas.controller.services import apps, one_offs
+from paas.controller.services import apps
 from paas.controller.services.domains import add_domain
 from paas.controller.tasks.housekeeping import forget_app
 from paas.errors import Forbidden, InvalidParams, NotFound
-from tests.integration.controller.conftest import deploy
+from tests.integration.controller.conftest import deploy, run
 from tests.integration.controller.machines import Agent, Platform
 from tests.integration.controller.threads import failures, together
 
@@ -147,7 +147,7 @@ class TestDestroy:
     def test_everything_goes_but_the_audit_trail(self, platform: Platform, live: App, user: User) -> None:
         deploy(user, live, "b" * 40)
         add_domain(user, live, "www.example.org")
-        job = one_offs.run_detached(user, live, "sleep 99")
+        job = run(user, live, "sleep 99")
         platform.worker.drain()
         assert str(job.id) in platform.agent.jobs
         apps.destroy_app(user, live)

@@ -19,10 +19,9 @@ from paas.controller.models import App, Event, Instance, OneOff, Release, User
 from paas.controller.redis_connection import client as redis_client
 from paas.controller.selectors.config import config_vars
 from paas.controller.services.config import set_config
-from paas.controller.services.one_offs import run_detached
 from paas.errors import InvalidParams
 from runtime.model import InstanceSpec, decode
-from tests.integration.controller.conftest import on_postgresql
+from tests.integration.controller.conftest import on_postgresql, run
 from tests.integration.controller.machines import Platform
 from tests.integration.controller.threads import failures, together
 
@@ -124,7 +123,7 @@ def test_values_rest_encrypted_everywhere(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     set_config(user, live, {"SECRET_KEY": CANARY})
-    run_detached(user, live, "true", env={"ONE_OFF": CANARY})
+    run(user, live, "true", env={"ONE_OFF": CANARY})
     platform.settle()
     assert any(CANARY in spec.container.env.get("SECRET_KEY", "") for spec in platform.agent.wanted.values())
     instance = Instance.objects.get(app=live)

@@ -14,12 +14,12 @@ from django.utils import timezone
 from paas.controller.models import App, Host, Instance, OneOff, Router, RouteVersion, User
 from paas.controller.selectors.dynos import find_dyno
 from paas.controller.selectors.routes import route_table, route_version
-from paas.controller.services import one_offs, reports
+from paas.controller.services import reports
 from paas.controller.services.formation import FormationUpdate, scale
 from paas.controller.services.planning import reconcile_app
 from paas.router.table import BackendState, RouterReport
 from runtime.model import ExitInfo, ExitReason, HostReport, InstanceState, InstanceStatus, JobState
-from tests.integration.controller.conftest import deploy
+from tests.integration.controller.conftest import deploy, run
 from tests.integration.controller.machines import CRASH, Agent, Edge, Platform
 
 pytestmark = pytest.mark.integration
@@ -177,7 +177,7 @@ class TestHost:
 
 class TestJobs:
     def test_it_ends_once(self, platform: Platform, live: App, user: User) -> None:
-        job = one_offs.run_detached(user, live, "true")
+        job = run(user, live, "true")
         platform.worker.drain()
         platform.agent.end(
             str(job.id), JobState.FAILED, ExitInfo(reason=ExitReason.EXITED, code=3, tail=("a\0",))
@@ -196,7 +196,7 @@ class TestJobs:
         assert (job.state, job.finished_at) == ("failed", first)
 
     def test_one_that_its_host_has_forgotten_is_lost(self, platform: Platform, live: App, user: User) -> None:
-        job = one_offs.run_detached(user, live, "true")
+        job = run(user, live, "true")
         platform.worker.drain()
         platform.agent.jobs.clear()
         platform.agent.tell()
