@@ -83,7 +83,10 @@ def render_table(
     nameservers: tuple[str, ...],
     members: tuple[Member, ...],
 ) -> str:
-    """Return commands that replace the whole table in one transaction; connections are not cut."""
+    """Return commands that replace the whole table in one transaction; connections are not cut.
+
+    No name may be a word of nft's own language, which grows: vxlan is one since 1.1 (Debian 13).
+    """
     veth, tunnels = f'"{names.veth}*"', f'{{ "{names.vxlan}", "{names.wireguard}" }}'
     return f"""
 add table inet {names.table}
@@ -107,9 +110,9 @@ table inet {names.table} {{
     ip saddr @peers iifname . ip saddr != @arrivals drop
     iifname {tunnels} ip saddr != @peers drop
     iifname {tunnels} meta nfproto ipv6 drop
-    udp dport {VXLAN_PORT} jump vxlan
+    udp dport {VXLAN_PORT} jump encapsulated
   }}
-  chain vxlan {{ }}
+  chain encapsulated {{ }}
   chain name_queries {{
     type nat hook prerouting priority dstnat; policy accept;
     iifname {veth} ip daddr {GATEWAY} meta l4proto {{ tcp, udp }} th dport 53 jump to_names
@@ -197,9 +200,9 @@ def render_neighbours(names: Names, neighbours: Sequence[Neighbour], vni: int) -
     }
     lines = [f"flush set {table} {name}" for name in sets]
     lines += [f"add element {table} {name} {{ {', '.join(items)} }}" for name, items in sets.items() if items]
-    lines.append(f"flush chain {table} vxlan")
+    lines.append(f"flush chain {table} encapsulated")
     if vni:  # other platforms of this machine use the same port: the identifier in the header tells ours
-        lines.append(f"add rule {table} vxlan @th,96,24 {vni} ip saddr != @underlays drop")
+        lines.append(f"add rule {table} encapsulated @th,96,24 {vni} ip saddr != @underlays drop")
     return "".join(f"{line}\n" for line in lines)
 
 
