@@ -6,6 +6,7 @@ In: names and paths.  Out: argument lists, and the pid that conmon reports over 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import shlex
@@ -190,6 +191,29 @@ def _tell(bundle: Path, line: bytes) -> None:
             os.write(fd, line)
         finally:
             os.close(fd)
+
+
+def let_go(runtime: str, state: str, container: str) -> bool:
+    """Start a created container as `crun start` does, by a byte into its fifo, 8 ms sooner. False: ask the runtime.
+
+    Written before the fifo is removed: were the agent killed in between, nobody reads it any more (ENXIO), and the
+    next one knows that the container runs.
+    """
+    if Path(runtime).name != "crun":  # runc's protocol is another
+        return False
+    fifo = Path(state, container, "exec.fifo")
+    try:
+        descriptor = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            return False
+    else:
+        try:
+            os.write(descriptor, b"\0")
+        finally:
+            os.close(descriptor)
+    fifo.unlink(missing_ok=True)
+    return True
 
 
 def run_runtime(

@@ -411,6 +411,8 @@ class CrunEngine:
     def _run_start(self, container: str) -> str:
         """Run `start` of the runtime; return why it failed, '' when it runs (perhaps since before a crash)."""
         state, runtime = str(self._layout.state), self._parts.runtime
+        if not making.has_hooks(self._layout.bundle(container)) and conmon.let_go(runtime, state, container):
+            return ""
         done = conmon.run_runtime(runtime, state, "start", container)
         if done.returncode == 0:
             return ""

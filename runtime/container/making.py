@@ -120,6 +120,10 @@ def make(parts: Parts, request: Request) -> Record:
         raise EngineError(f"The container could not be made: {error}.") from error
 
 
+class _Config(msgspec.Struct):
+    hooks: dict[str, msgspec.Raw] = {}
+
+
 class Household(Protocol):
     """What it takes to remove a container: `Parts`, or less."""
 
@@ -137,8 +141,10 @@ def unmake(parts: Household, container: str, record: Record | None) -> None:
     directory = layout.bundle(container)
     if record is None:
         process.kill_supervisors(str(directory))
-    with contextlib.suppress(EngineError):  # then its control group is killed below
-        conmon.run_runtime(parts.runtime, str(layout.state), "delete", "--force", container)
+    if record is None or record.exit is None or has_hooks(directory):
+        # Of one that has ended the runtime would only remove the group and its folder, as is done below: 8 ms less.
+        with contextlib.suppress(EngineError):  # then its control group is killed below
+            conmon.run_runtime(parts.runtime, str(layout.state), "delete", "--force", container)
     if record is None:
         process.reap_soon(conmon.read_pid(directory), _CONMON_GRACE)
     else:
@@ -151,6 +157,14 @@ def unmake(parts: Household, container: str, record: Record | None) -> None:
     (layout.exits / container).unlink(missing_ok=True)
     shutil.rmtree(layout.state / container, ignore_errors=True)
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def has_hooks(directory: Path) -> bool:
+    """Tell whether a bundle asks for commands at its start or removal, which are for the runtime to run."""
+    try:
+        return bool(msgspec.json.decode((directory / "config.json").read_bytes(), type=_Config).hooks)
+    except (OSError, ValueError):
+        return False
 
 
 def kill_group(cgroups: CgroupV1 | CgroupV2, path: str) -> None:
