@@ -52,7 +52,7 @@ systemctl daemon-reload
 systemctl enable --quiet paas.target "$units"/paas-*.service
 systemctl restart paas-setup.service
 # Agent and router last: the apps answer all the while.
-systemctl restart paas-web.service paas-git.service paas-worker.service paas-beat.service \
+systemctl restart paas-web.service paas-git.service paas-worker.service paas-beat.service paas-gateway.service \
   paas-agent.service paas-router.service
 systemctl start paas.target
 home=$(sed -n 's/^PAAS_HOME=//p' "$env_file")

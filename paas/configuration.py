@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +32,9 @@ class Configuration:
     router_port: int = 8080
     agent_port: int = 5010
     router_control_port: int = 5020
+    gateway_port: int = (
+        5443  # TLS: API, dashboard, git, attached runs; without the variable 443 above the API's
+    )
     public_host: str = "localhost"  # the host name in the URLs that users see
     stack: str = "debian-13"  # stack of new apps
     debian_mirror: str = ""  # where stacks are made from ("": Debian's default)
@@ -56,6 +59,15 @@ class Configuration:
     @property
     def api_url(self) -> str:
         return f"http://{self.public_host}:{self.api_port}"
+
+    @property
+    def gateway_url(self) -> str:
+        return f"https://{self.public_host}:{self.gateway_port}"
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate of the platform's own authority, for clients of the gateway."""
+        return self.home / "ca" / "ca.pem"
 
     @property
     def git_url(self) -> str:
@@ -112,7 +124,15 @@ def read(environ: Mapping[str, str]) -> Configuration:
             problems.append(f"{variable}={text!r} cannot be used: {error}.")
     if problems:
         raise ConfigurationError("\n".join(problems))
-    return Configuration(**values)  # type: ignore[arg-type]
+    settings = Configuration(**values)  # type: ignore[arg-type]
+    if "gateway_port" in values:
+        return settings
+    return replace(settings, gateway_port=_gateway_port(settings.api_port))
+
+
+def _gateway_port(api_port: int) -> int:
+    """Platforms side by side have different API ports; so their gateways have different ports without being told."""
+    return api_port + 443 if api_port + 443 <= 65535 else api_port - 443
 
 
 @cache

@@ -5,6 +5,7 @@ In: the data folder.  Out: a frozen `Secrets`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -24,6 +25,7 @@ class Secrets:
     agent_token: str  # the controller shows it to agents
     router_token: str  # the controller shows it to routers
     machine_token: str  # agents and routers show it to the controller
+    gateway_key: str  # the controller signs tickets for attached runs with it, gateways check them
 
 
 def secrets_file(home: Path) -> Path:
@@ -40,6 +42,7 @@ def make_secrets(home: Path) -> Secrets:
             agent_token=secrets.token_urlsafe(32),
             router_token=secrets.token_urlsafe(32),
             machine_token=secrets.token_urlsafe(32),
+            gateway_key=secrets.token_urlsafe(32),
         )
         write_private(file, json.dumps(asdict(made)), exclusive=True)
     return read_secrets(home)
@@ -49,6 +52,9 @@ def read_secrets(home: Path) -> Secrets:
     """Return the secrets. Raises FileNotFoundError when the platform was never set up in `home`."""
     values = json.loads(secrets_file(home).read_text())
     values["encryption_keys"] = tuple(values["encryption_keys"])
+    # An installation that is older than the gateway has no key for it: one that only this file's owner can derive.
+    derived = hashlib.sha256(f"gateway:{values['django_key']}".encode()).hexdigest()
+    values.setdefault("gateway_key", derived)
     return Secrets(**values)
 
 

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from urllib.parse import urlencode, urlsplit
 
-from runtime.model import ErrorBody, ExecSpec, Struct, decode, encode
+from runtime.model import ErrorBody, ExecMade, ExecSpec, Struct, decode, encode
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 ANSWER_SECONDS = 75.0  # a container that is still being made is waited for
@@ -57,12 +57,6 @@ class Broken(Struct, tag="error"):
 
 
 Control = Resize | InputEnd | SendSignal | Ended | Broken
-
-
-class ExecMade(Struct):
-    """The answer to POST /v1/containers/ID/execs: run it by attaching to `execs/{id}` within a minute."""
-
-    id: str
 
 
 class AttachError(Exception):

@@ -18,6 +18,8 @@ from runtime.model import (
     DoctorReport,
     ErrorBody,
     EventPage,
+    ExecMade,
+    ExecSpec,
     HostReport,
     JobSpec,
     JobStatus,
@@ -122,6 +124,10 @@ class AgentClient:
     def cancel_job(self, id: str) -> JobStatus:
         """A running job is stopped (TERM, grace, KILL); an ended one is forgotten."""
         return decode(self._ask("DELETE", f"/v1/jobs/{id}"), JobStatus)
+
+    def make_exec(self, id: str, spec: ExecSpec) -> str:
+        """Make a further process in a container; it starts when somebody attaches to it, within a minute."""
+        return decode(self._ask("POST", f"/v1/containers/{id}/execs", spec), ExecMade).id
 
     def usage(self, id: str) -> UsageReport:
         return decode(self._ask("GET", f"/v1/containers/{id}/usage"), UsageReport)

@@ -53,6 +53,13 @@ class Api:
     def get(self, path: str, **headers: str) -> Any:
         return self._call("GET", path, None, headers)[0]
 
+    def text(self, path: str) -> str:
+        """Return a plain text that needs no token."""
+        response = self._send("GET", self.url + path, TIMEOUT, {})
+        if response.status != 200:
+            self._read(response, response.data)
+        return response.data.decode()
+
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         return self._call("POST", path, body or {}, {})[0]
 

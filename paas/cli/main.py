@@ -49,6 +49,7 @@ COMMANDS = {
     "kernel:unset": "kernel.unset",
     "logs": "logs.logs",
     "ps": "ps.ps",
+    "ps:exec": "ps.execute",
     "ps:restart": "ps.restart",
     "ps:scale": "ps.scale",
     "ps:stop": "ps.stop",
@@ -78,7 +79,9 @@ ALIASES = {
     "auth:logout": "logout",
     "auth:whoami": "whoami",
     "releases:rollback": "rollback",
+    "exec": "ps:exec",
     "restart": "ps:restart",
+    "run:inside": "ps:exec",
     "run:detached": "run",
     "scale": "ps:scale",
     "stop": "ps:stop",
@@ -152,7 +155,7 @@ def cli() -> None:
 def run(arguments: list[str]) -> int:
     """Run a command line and return its exit code."""
     try:
-        cli.main(arguments, prog_name="paas", standalone_mode=False)
+        ended = cli.main(arguments, prog_name="paas", standalone_mode=False)
     except Failure as failure:
         click.echo(f" !    {failure.message}", err=True)
         return failure.exit_code
@@ -170,7 +173,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe is gone: nothing left to say, and nobody to say it to
         return 0
-    return 0
+    return ended if isinstance(ended, int) else 0  # an Exit, which click gives back here
 
 
 def main() -> None:

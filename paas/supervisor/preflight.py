@@ -20,6 +20,7 @@ LEAST_DISK = 2 * 1024**3  # bytes: a stack, its build layer and a first slug
 PORTS = {
     "PAAS_API_PORT": "api_port",
     "PAAS_GIT_PORT": "git_port",
+    "PAAS_GATEWAY_PORT": "gateway_port",
     "PAAS_ROUTER_PORT": "router_port",
     "PAAS_AGENT_PORT": "agent_port",
     "PAAS_ROUTER_CONTROL_PORT": "router_control_port",

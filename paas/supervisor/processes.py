@@ -25,6 +25,8 @@ SETUP_ONLY = {"PAAS_ADMIN_PASSWORD"}
 PASSED_ON = {
     "PAAS_AGENT_RUNTIME",
     "PAAS_AGENT_BLOCKED",
+    "PAAS_AGENT_OVERLAY",
+    "PAAS_AGENT_UNDERLAY",
     "PAAS_AGENT_IMAGES_MAX_BYTES",
     "PAAS_AGENT_IMAGES_KEEP_HOURS",
     "PAAS_AGENT_CACHES_MAX_BYTES",
@@ -120,6 +122,7 @@ def python_processes(settings: Configuration, layout: Layout, machine: Machine) 
         _agent(settings, layout, machine),
         _router(settings, layout, machine),
         _git(settings),
+        _gateway(settings, layout),
         _worker(settings),
         _beat(),
     ]
@@ -220,6 +223,27 @@ def _router(settings: Configuration, layout: Layout, machine: Machine) -> Proces
         Ending(1, 4, "/v1/stop", address, layout.token("router"), b"{}"),
         environ,
         outlived=True,
+        own_settings=True,
+    )
+
+
+def _gateway(settings: Configuration, layout: Layout) -> Process:
+    behind, certificates = _reachable(settings.bind), settings.ca_file.parent
+    environ = {
+        "PAAS_GATEWAY_LISTEN": f"{settings.bind}:{settings.gateway_port}",
+        "PAAS_GATEWAY_WEB": f"{behind}:{settings.api_port}",
+        "PAAS_GATEWAY_GIT": f"{behind}:{settings.git_port}",
+        "PAAS_GATEWAY_CERTIFICATE": str(certificates / "gateway.pem"),
+        "PAAS_GATEWAY_PRIVATE_KEY": str(certificates / "gateway.key"),
+        "PAAS_GATEWAY_TICKET_KEY_FILE": str(layout.token("gateway")),
+        "PAAS_GATEWAY_AGENT_TOKEN_FILE": str(layout.token("agent")),
+    }
+    return Process(
+        "gateway",
+        (sys.executable, "-m", "paas.gateway"),
+        Says("the gateway listens on"),
+        Ending(stage=1, deadline=3),
+        environ,
         own_settings=True,
     )
 

@@ -30,14 +30,13 @@ from runtime.attach import (
     Broken,
     Control,
     Ended,
-    ExecMade,
     InputEnd,
     Resize,
     SendSignal,
 )
 from runtime.container.execs import check
 from runtime.container.port import EngineError, Execution
-from runtime.model import ContainerSpec, ExecSpec, ExitInfo, decode, encode
+from runtime.model import ContainerSpec, ExecMade, ExecSpec, ExitInfo, decode, encode
 
 log = logging.getLogger(__name__)
 CREATE_SECONDS = 180.0  # images may have to be fetched first

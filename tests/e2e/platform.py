@@ -22,7 +22,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 START_DEADLINE = 300.0  # seconds; the first start of a data folder makes the stack
 STOP_DEADLINE = 60.0
-PORTS = ("PAAS_API_PORT", "PAAS_GIT_PORT", "PAAS_ROUTER_PORT", "PAAS_AGENT_PORT", "PAAS_ROUTER_CONTROL_PORT")
+PORTS = (
+    "PAAS_API_PORT",
+    "PAAS_GIT_PORT",
+    "PAAS_GATEWAY_PORT",
+    "PAAS_ROUTER_PORT",
+    "PAAS_AGENT_PORT",
+    "PAAS_ROUTER_CONTROL_PORT",
+)
 LOG_LINES = 60
 
 

@@ -96,30 +96,88 @@ def _target(call: Call, which: str | None) -> str:
     return f"{call.path}/{kind}/{segment(which)}"
 
 
+ENV = click.option("-e", "--env", "pairs", multiple=True, metavar="KEY=VALUE", help="Set for this run only.")
+EXIT_CODE = click.option("-x", "--exit-code", is_flag=True, help="Exit with the command's status.")
+NO_TTY = click.option("--no-tty", is_flag=True, help="No terminal for it, even if this is one.")
+WORDS = click.argument("words", nargs=-1, type=click.UNPROCESSED, required=True, metavar="COMMAND...")
+
+
 @command(
-    click.argument("words", nargs=-1, type=click.UNPROCESSED, required=True, metavar="COMMAND..."),
+    WORDS,
     click.option("-d", "--detach", is_flag=True, help="Do not wait for it; its output goes to the log."),
     click.option("-s", "--size", metavar="SIZE", help="Size of the dyno."),
-    click.option("-e", "--env", "pairs", multiple=True, metavar="KEY=VALUE", help="Set for this run only."),
+    ENV,
+    EXIT_CODE,
+    NO_TTY,
     app=True,
     rest=True,
-    help="Run a command once in the app's environment.",
+    help="Run a command once in the app's environment, at this terminal. It ends when you leave.",
 )
-def run(call: Call, words: tuple[str, ...], detach: bool, size: str | None, pairs: tuple[str, ...]) -> None:
+def run(
+    call: Call,
+    words: tuple[str, ...],
+    detach: bool,
+    size: str | None,
+    pairs: tuple[str, ...],
+    exit_code: bool,
+    no_tty: bool,
+) -> None:
     from paas.cli.commands.config import split_pair
 
+    body: dict[str, Any] = {
+        "command": _line(words),
+        "attach": not detach,
+        "env": dict(map(split_pair, pairs)),
+    }
+    body |= {"size": size} if size else {}
     if not detach:
-        raise Failure(
-            "Attached runs are not available yet. Run it detached: paas run --detach COMMAND, "
-            "then read its output: paas logs --tail --dyno NAME"
-        )
-    # One word is a line for the shell, as it stands; several are one command, quoted again.
-    line = words[0] if len(words) == 1 else shlex.join(words)
-    body: dict[str, Any] = {"command": line, "attach": False, "env": dict(map(split_pair, pairs))}
-    dyno = call.api.post(f"{call.path}/dynos", {**body, **({"size": size} if size else {})})
+        return _attach(call, f"{call.path}/dynos", body, exit_code=exit_code, no_tty=no_tty)
+    dyno = call.api.post(f"{call.path}/dynos", body)
 
     def people() -> None:
         say(f"Running {dyno['command']} on {call.app}: {dyno['name']}")
         say(f"Its output: paas logs -a {call.app} --tail --dyno {dyno['name']}")
 
-    call.show(dyno, people)
+    return call.show(dyno, people)
+
+
+@command(
+    click.argument("dyno", metavar="DYNO"),
+    WORDS,
+    ENV,
+    EXIT_CODE,
+    NO_TTY,
+    app=True,
+    rest=True,
+    help="Run a command inside a running dyno, at this terminal: paas ps:exec web.1 -- bash",
+)
+def execute(
+    call: Call, dyno: str, words: tuple[str, ...], pairs: tuple[str, ...], exit_code: bool, no_tty: bool
+) -> None:
+    from paas.cli.client import segment
+    from paas.cli.commands.config import split_pair
+
+    words = words[1:] if words[0] == "--" else words
+    if not words:
+        raise Usage("Say what to run: paas ps:exec web.1 -- COMMAND")
+    body = {"command": _line(words), "env": dict(map(split_pair, pairs))}
+    _attach(call, f"{call.path}/dynos/{segment(dyno)}", body, exit_code=exit_code, no_tty=no_tty)
+
+
+def _line(words: tuple[str, ...]) -> str:
+    """One word is a line for the shell, as it stands; several are one command, quoted again."""
+    return words[0] if len(words) == 1 else shlex.join(words)
+
+
+def _attach(call: Call, path: str, body: dict[str, Any], *, exit_code: bool, no_tty: bool) -> None:
+    from paas.cli import rendezvous
+
+    terminal = {} if no_tty else rendezvous.terminal_env()
+    authority = call.api.text("/ca.pem")
+    dyno = call.api.post(path, {**body, "env": {**terminal, **body["env"]}, "force_no_tty": no_tty})
+    remark(f"Running {body['command']} on {call.app}: {dyno['name']}")
+    status = rendezvous.join(dyno["attach_url"], authority, raw=bool(terminal))
+    if status is None:
+        raise Failure("The session has ended before the command, or nobody knows how that ended.")
+    if exit_code:
+        raise click.exceptions.Exit(status)

@@ -14,7 +14,6 @@ from rest_framework.response import Response
 
 from paas.controller.api.ranges import Field, uuid_field
 from paas.controller.api.references import (
-    Constant,
     EmptySerializer,
     NamedReferenceSerializer,
     ReleaseReferenceSerializer,
@@ -24,21 +23,20 @@ from paas.controller.api.references import (
 from paas.controller.api.resource import Resource, actor, app_of, read, render, render_items
 from paas.controller.models import App, OneOff
 from paas.controller.selectors.dynos import Dyno, dynos, find_dyno
+from paas.controller.services.attaching import exec_in_dyno
 from paas.controller.services.instances import restart, stop_instance
-from paas.controller.services.one_offs import run_detached, stop_one_off
-from paas.errors import InvalidParams, NotFound
+from paas.controller.services.one_offs import Run, run_attached, run_detached, stop_one_off
+from paas.errors import NotFound
 
 ORDERS = {"name": Field("name"), "id": uuid_field(), "type": Field("type")}
-NO_ATTACH = (
-    "Attached runs are not available yet. Run it detached (`run --detach`, or attach: false) "
-    "and read its output with `logs --dyno NAME`."
-)
 
 
 class DynoSerializer(serializers.Serializer[Dyno]):
-    """Something that runs. Context `app`."""
+    """Something that runs. Context `app`, and `attach_url` for one that was just made to be attached to."""
 
-    attach_url = Constant(None)
+    attach_url = serializers.SerializerMethodField(
+        help_text="Where to attach, once and within a minute (Heroku's rendezvous); null for all others."
+    )
     app = serializers.SerializerMethodField()
     command = serializers.CharField()
     created_at = Time()
@@ -51,6 +49,11 @@ class DynoSerializer(serializers.Serializer[Dyno]):
     state = serializers.CharField()
     type = serializers.CharField()
     updated_at = Time()
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_attach_url(self, dyno: Dyno) -> str | None:
+        url: str | None = self.context.get("attach_url")
+        return url
 
     @extend_schema_field(NamedReferenceSerializer)
     def get_app(self, dyno: Dyno) -> dict[str, str]:
@@ -73,8 +76,16 @@ class NewDynoSerializer(serializers.Serializer[None]):
     time_to_live = serializers.IntegerField(required=False, allow_null=True)
 
 
-def render_dyno(app: App, dyno: Dyno, status: int) -> Response:
-    return render(DynoSerializer, dyno, status=status, context={"app": app})
+class InsideSerializer(serializers.Serializer[None]):
+    command = serializers.CharField(max_length=16 * 1024, trim_whitespace=False)
+    env = serializers.DictField(
+        child=serializers.CharField(allow_blank=True, trim_whitespace=False), required=False
+    )
+    force_no_tty = serializers.BooleanField(required=False, allow_null=True)
+
+
+def render_dyno(app: App, dyno: Dyno, status: int, attach_url: str | None = None) -> Response:
+    return render(DynoSerializer, dyno, status=status, context={"app": app, "attach_url": attach_url})
 
 
 def one_off_of(app: App, dyno: Dyno) -> OneOff | None:
@@ -90,20 +101,17 @@ class Dynos(Resource):
 
     @extend_schema(operation_id="runDyno", request=NewDynoSerializer, responses={201: DynoSerializer})
     def post(self, request: Request, app: str) -> Response:
-        """Run a command once, detached, in the environment of the current release."""
+        """Run a command once, in the environment of the current release; with `attach` for the caller's terminal."""
         found = app_of(request, app)
         body = read(request, NewDynoSerializer)
+        run = Run(body["command"], body.get("size"), body.get("env") or {}, body.get("type") or "run")
+        url = None
         if body["attach"]:
-            raise InvalidParams(NO_ATTACH, id="attach_not_available")
-        one_off = run_detached(
-            actor(request),
-            found,
-            body["command"],
-            size=body.get("size"),
-            env=body.get("env"),
-            process_type=body.get("type") or "run",
-        )
-        return render_dyno(found, find_dyno(found, str(one_off.id)), 201)
+            no_tty = bool(body.get("force_no_tty"))
+            one_off, url = run_attached(actor(request), found, run, no_tty=no_tty)
+        else:
+            one_off = run_detached(actor(request), found, run)
+        return render_dyno(found, find_dyno(found, str(one_off.id)), 201, url)
 
     @extend_schema(operation_id="restartDynos", request=None, responses={202: EmptySerializer})
     def delete(self, request: Request, app: str) -> Response:
@@ -118,6 +126,17 @@ class OneDyno(Resource):
         """Show a dyno, by name or id."""
         found = app_of(request, app)
         return render_dyno(found, find_dyno(found, dyno), 200)
+
+    @extend_schema(operation_id="runInsideDyno", request=InsideSerializer, responses={201: DynoSerializer})
+    def post(self, request: Request, app: str, dyno: str) -> Response:
+        """Run a further command inside a running dyno, for the caller's terminal."""
+        found = app_of(request, app)
+        body = read(request, InsideSerializer)
+        inside, no_tty = find_dyno(found, dyno), bool(body.get("force_no_tty"))
+        url = exec_in_dyno(
+            actor(request), found, inside, body["command"], body.get("env") or {}, no_tty=no_tty
+        )
+        return render_dyno(found, inside, 201, url)
 
     @extend_schema(operation_id="restartDyno", request=None, responses={202: EmptySerializer})
     def delete(self, request: Request, app: str, dyno: str) -> Response:

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -33,10 +34,20 @@ from runtime.model import (
 WEB = "web"
 PORT = 8080  # every instance has its own address, so one port number serves them all
 LAUNCHER = "/app/.paas/launch"  # written into the slug by the builder: profile scripts, then the command
+ATTACH_SECONDS = 60.0  # a one-off that waits for its user is not started later
 SPEC_VERSION = 1  # bump when instances must be replaced because the way they run has changed
 TEMPLATES_KEPT = 10_000
 
 _templates: dict[tuple[UUID, str], str] = {}
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """How a user is attached: at a terminal, of a size if it is known (0: not), or through pipes."""
+
+    tty: bool
+    rows: int = 0
+    columns: int = 0
 
 
 def template(release: Release, process_type: str) -> str:
@@ -166,8 +177,12 @@ def one_off_spec(
     extra_env: Mapping[str, str],
     job_id: UUID,
     timeout: float,
+    terminal: Terminal | None = None,
 ) -> JobSpec:
-    """Return the order for a process that runs once in the release's image and config."""
+    """Return the order for a process that runs once in the release's image and config.
+
+    With a `terminal` it is one user's: it waits for them, speaks to them alone, and ends when they leave.
+    """
     size = SIZES.get(size_name, SIZES[DEFAULT_SIZE])
     env = process_env(release.app, release, name, size, {**release_config(release), **extra_env})
     kernel = release_kernel(release)
@@ -182,8 +197,11 @@ def one_off_spec(
         limits=size_limits(size),
         sysctls=kernel.sysctls,
         ulimits=kernel.ulimits,
+        tty=terminal is not None and terminal.tty,
+        stdin=terminal is not None,
+        logged=terminal is None,
     )
-    return JobSpec(container=container, timeout=timeout)
+    return JobSpec(container=container, timeout=timeout, attach_seconds=ATTACH_SECONDS if terminal else 0.0)
 
 
 def build_rootfs(stack: Stack, builder: ImageRef) -> Rootfs:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import uuid4
 
@@ -18,9 +20,9 @@ from paas.controller.models import App, Deployment, Host, OneOff, Release, User
 from paas.controller.queue import enqueue
 from paas.controller.selectors.formation import DEFAULT_SIZE, SIZES
 from paas.controller.selectors.planning import HOST_QUIET
-from paas.controller.selectors.specs import one_off_spec
+from paas.controller.selectors.specs import Terminal, one_off_spec
 from paas.controller.services import events
-from paas.controller.services.config import check_variable
+from paas.controller.services.attaching import attach_url, check_command, terminal_of
 from paas.controller.services.locking import lock_app
 from paas.controller.texts import stored_exit
 from paas.errors import InvalidParams, Unavailable
@@ -28,66 +30,71 @@ from runtime.model import ExitInfo, ExitReason, JobState, encode
 
 RUN_TIMEOUT = 24 * 3600.0
 RELEASE_TIMEOUT = 3600.0
-COMMAND_MAX = 32 * 1024
 TYPE = re.compile(r"[A-Za-z0-9_-]{1,32}")
 LOST = ExitInfo(reason=ExitReason.LOST)
 
 
-def run_detached(
-    user: User,
-    app: App,
-    command: str,
-    *,
-    size: str | None = None,
-    env: dict[str, str] | None = None,
-    process_type: str = "run",
-) -> OneOff:
-    """Start `command` in a fresh container of the current release. Its output goes to the app's log."""
-    if not command.strip() or "\0" in command or len(command) > COMMAND_MAX:
-        raise InvalidParams("Say which command to run (at most 32 KiB of text).")
-    chosen = (size or DEFAULT_SIZE).lower()
-    if chosen not in SIZES:
-        raise InvalidParams(f"There is no size {size}; choose one of: {', '.join(SIZES)}.")
-    if not TYPE.fullmatch(process_type):
-        raise InvalidParams(f"{process_type!r} cannot name a process: 1 to 32 letters, digits, _ and -.")
-    for name, value in (env or {}).items():
-        check_variable(name, value)
+@dataclass(frozen=True)
+class Run:
+    """What a user wants to run once. `size` None: the default."""
+
+    command: str
+    size: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    process_type: str = "run"
+
+
+def run_detached(user: User, app: App, run: Run) -> OneOff:
+    """Start a command in a fresh container of the current release. Its output goes to the app's log."""
+    return _run(user, app, run, None)
+
+
+def run_attached(user: User, app: App, run: Run, *, no_tty: bool = False) -> tuple[OneOff, str]:
+    """Make a one-off that starts when its user attaches, at the URL returned, and ends when they leave."""
+    terminal = terminal_of(run.env, no_tty=no_tty)
+    one_off = _run(user, app, run, terminal)
+    return one_off, attach_url(one_off.host, one_off.id, terminal)
+
+
+def _run(user: User, app: App, run: Run, terminal: Terminal | None) -> OneOff:
+    check_command(run.command, run.env)
+    if not TYPE.fullmatch(run.process_type):
+        raise InvalidParams(f"{run.process_type!r} cannot name a process: 1 to 32 letters, digits, _ and -.")
+    size = (run.size or DEFAULT_SIZE).lower()
+    if size not in SIZES:
+        raise InvalidParams(f"There is no size {run.size}; choose one of: {', '.join(SIZES)}.")
     with transaction.atomic():
         app = lock_app(app.id)
         release = app.current_release
         if release is None or release.slug_id is None:
             raise InvalidParams(f"{app.name} has no code yet; push some first: git push paas main.")
-        one_off = _create(
-            release, _ready_host(), process_type, command, chosen, env or {}, RUN_TIMEOUT, user=user
-        )
+        chosen = replace(run, size=size)
+        one_off = _create(release, _ready_host(), chosen, RUN_TIMEOUT, user=user, terminal=terminal)
         events.record(user, "one_off.create", one_off.id, app, name=one_off.name)
     return one_off
 
 
 def run_release_command(deployment: Deployment, host: Host, command: str) -> OneOff:
     """Start the release phase of a deployment. There is at most one per deployment."""
-    return _create(
-        deployment.release, host, "release", command, DEFAULT_SIZE, {}, RELEASE_TIMEOUT, deployment=deployment
-    )
+    run = Run(command, DEFAULT_SIZE, process_type="release")
+    return _create(deployment.release, host, run, RELEASE_TIMEOUT, deployment=deployment)
 
 
 def _create(
     release: Release,
     host: Host,
-    process_type: str,
-    command: str,
-    size: str,
-    env: dict[str, str],
+    run: Run,
     timeout: float,
     *,
     user: User | None = None,
     deployment: Deployment | None = None,
+    terminal: Terminal | None = None,
 ) -> OneOff:
-    one_off_id = uuid4()
-    name = f"{process_type}.{secrets.randbelow(9000) + 1000}"
+    one_off_id, size = uuid4(), run.size or DEFAULT_SIZE
+    name = f"{run.process_type}.{secrets.randbelow(9000) + 1000}"
     while OneOff.objects.filter(app=release.app, name=name).exists():
-        name = f"{process_type}.{secrets.randbelow(900000) + 1000}"
-    spec = one_off_spec(release, name, command, size, env, one_off_id, timeout)
+        name = f"{run.process_type}.{secrets.randbelow(900000) + 1000}"
+    spec = one_off_spec(release, name, run.command, size, run.env, one_off_id, timeout, terminal)
     one_off = OneOff.objects.create(
         id=one_off_id,
         app=release.app,
@@ -96,7 +103,7 @@ def _create(
         user=user,
         host=host,
         name=name,
-        command=command,
+        command=run.command,
         size=size,
         spec=encrypt(encode(spec)),
     )

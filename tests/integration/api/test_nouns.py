@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
+import time
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 
 from paas.controller.api import limits
+from paas.controller.encryption import decrypt
 from paas.controller.models import App, Build, Collaborator, Deployment, Host, OneOff, Release, Token
 from paas.controller.services.apps import create_app, repository_path
+from paas.gateway import tickets
+from runtime.model import JobSpec, decode
 
 from .conftest import PASSWORD, Api, deploy
 
@@ -168,10 +173,42 @@ class TestDynos:
         assert api.post(f"/apps/shop/dynos/{answer.body['name']}/actions/stop").status == 202
         assert OneOff.objects.get().stop_requested
 
-    def test_an_attached_run_is_refused_with_the_way_out(self, api: Api, deployed: App) -> None:
-        answer = api.post("/apps/shop/dynos", {"command": "bash", "attach": True})
-        assert answer.status == 422 and "detached" in answer.body["message"]
-        assert not OneOff.objects.exists()
+    def test_a_command_to_attach_to(self, api: Api, deployed: App) -> None:
+        deployed.current_release = deployed.releases.get(version=2)
+        deployed.save()
+        env = {"TERM": "xterm", "COLUMNS": "99", "LINES": "33"}
+        answer = api.post("/apps/shop/dynos", {"command": "bash", "attach": True, "env": env})
+        assert answer.status == 201, answer.body
+        place, _, secret = answer.body["attach_url"].rpartition("/")
+        assert place == f"rendezvous://localhost:{settings.PAAS.gateway_port}"
+        one_off = OneOff.objects.get()
+        ticket = tickets.read(settings.SECRETS.gateway_key, secret, time.time())
+        assert (ticket.container, ticket.agent) == (str(one_off.id), one_off.host.url)
+        assert (ticket.tty, ticket.rows, ticket.columns) == (True, 33, 99)
+        spec = decode(decrypt(one_off.spec), JobSpec)
+        assert (spec.container.tty, spec.container.stdin, spec.container.logged) == (True, True, False)
+        assert spec.attach_seconds == 60
+        shown = api.get(f"/apps/shop/dynos/{answer.body['name']}")
+        assert shown.body["attach_url"] is None, "it is said once, to whoever asked for it"
+
+    def test_no_terminal_without_its_kind_or_against_the_client_s_will(self, api: Api, deployed: App) -> None:
+        deployed.current_release = deployed.releases.get(version=2)
+        deployed.save()
+        wishes = ({"attach": True}, {"attach": True, "force_no_tty": True, "env": {"TERM": "xterm"}})
+        for wish in wishes:
+            assert api.post("/apps/shop/dynos", {"command": "cat", **wish}).status == 201
+        specs = [decode(decrypt(one.spec), JobSpec).container for one in OneOff.objects.all()]
+        assert [(spec.tty, spec.stdin) for spec in specs] == [(False, True)] * 2
+
+    def test_only_what_runs_can_be_entered(self, api: Api, deployed: App) -> None:
+        deployed.instances.update(state="crashed")
+        answer = api.post("/apps/shop/dynos/web.1", {"command": "bash"})
+        assert (answer.status, answer.body["id"]) == (409, "conflict")
+        assert api.post("/apps/shop/dynos/web.9", {"command": "bash"}).status == 404
+        deployed.instances.update(state="up")
+        answer = api.post("/apps/shop/dynos/web.1", {"command": "bash"})
+        assert (answer.status, answer.body["id"]) == (503, "service_unavailable"), "its host does not answer"
+        assert api.post("/apps/shop/dynos/web.1", {"command": " "}).status == 422
 
 
 class TestReleases:

@@ -24,6 +24,7 @@ from paas.controller.management.stack_images import ensure_builder, ensure_stack
 from paas.controller.models import Host, Router, User
 from paas.controller.services import accounts
 from paas.errors import PaasError
+from paas.gateway import certificates
 from paas.secrets import Secrets, write_private
 from paas.slugbuilder.squash import ImageError
 
@@ -44,6 +45,9 @@ class Command(BaseCommand):
                 say("The database was brought up to date.")
             ensure_credentials(configuration)
             ensure_machine(configuration)
+            names = certificates.names_of(configuration.public_host, configuration.domain)
+            if certificates.ensure(configuration.ca_file.parent, names):
+                say("The gateway's certificate was made.")
             ensure_stack(configuration, say)
             ensure_builder(configuration.home, say)
         except PaasError as error:
@@ -55,6 +59,7 @@ class Command(BaseCommand):
 def write_tokens(home: Path, known: Secrets) -> None:
     """Write each machine credential into a file of its own: processes are told the file, never the token."""
     tokens = {"agent": known.agent_token, "router": known.router_token, "machine": known.machine_token}
+    tokens["gateway"] = known.gateway_key
     for name, token in tokens.items():
         file = home / "tokens" / name
         if not file.exists() or file.read_text() != token:

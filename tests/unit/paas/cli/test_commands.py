@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from paas.gateway import certificates
+
 from .conftest import Paas, Platform
 
 pytestmark = pytest.mark.unit
@@ -321,8 +323,25 @@ class TestPs:
         assert "--dyno run.1" in done.out
         paas("run", "--detach", "-a", "shop", "echo $A | cat")
         assert platform.last.body["command"] == "echo $A | cat"
-        refused = paas("run", "-a", "shop", "bash")
-        assert refused.code == 1 and "--detach" in refused.err
+
+    def test_running_attached_asks_for_a_session_and_says_when_there_is_none(
+        self, platform: Platform, paas: Paas, tmp_path: Path
+    ) -> None:
+        certificates.ensure(tmp_path / "ca", ("localhost",))
+        platform.answer("GET", "/ca.pem", (tmp_path / "ca" / "ca.pem").read_bytes())
+        dyno = {"name": "run.1", "attach_url": "rendezvous://127.0.0.1:1/secret"}
+        platform.answer("POST", "/apps/shop/dynos", dyno, 201)
+        done = paas("run", "-a", "shop", "--no-tty", "-e", "A=1", "bash")
+        assert platform.last.body == {
+            "command": "bash",
+            "attach": True,
+            "env": {"A": "1"},
+            "force_no_tty": True,
+        }
+        assert done.code == 4 and "127.0.0.1:1" in done.err
+        platform.answer("POST", "/apps/shop/dynos/web.1", dyno, 201)
+        paas("ps:exec", "-a", "shop", "web.1", "--", "ls", "a b")
+        assert platform.last.body["command"] == "ls 'a b'"
 
 
 class TestReleases:

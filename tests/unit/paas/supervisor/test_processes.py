@@ -66,6 +66,8 @@ def test_the_ready_file_has_what_programs_need() -> None:
         "api_url": "http://localhost:5100",
         "dashboard_url": "http://localhost:5100/",
         "git_url": "http://localhost:5001",
+        "gateway_url": "https://localhost:5443",
+        "ca_file": f"{HOME}/ca/ca.pem",
         "router_url": "http://example.org:8080",
         "domain": "example.org",
         "token": "t",
