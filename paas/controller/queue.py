@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 
-from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
@@ -20,11 +19,11 @@ def enqueue(task: str, *arguments: str) -> None:
 
 
 def send(task: str, *arguments: str) -> None:
-    """Send it now."""
-    import paas.celery  # noqa: F401  the application is configured at its first use, not at Django's start
+    """Send it now, by the application itself: Celery's `current_app` is another one in threads that did not make it."""
+    from paas.celery import app  # configured at its first use, not at Django's start
 
     try:
-        current_app.send_task(f"paas.controller.tasks.{task}", args=list(arguments))
+        app.send_task(f"paas.controller.tasks.{task}", args=list(arguments))
     except (OperationalError, OSError) as error:
         logger.warning(
             "The hint %s%s was not sent, the next tick will find the row: %s", task, arguments, error
