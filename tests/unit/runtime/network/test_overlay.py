@@ -92,7 +92,7 @@ def test_the_firewall_lets_each_peer_in_by_its_own_way() -> None:
         f'add element inet {NAMES.table} arrivals {{ "eth0" . 10.2.0.0/24, "{NAMES.vxlan}" . 10.3.0.0/24 }}'
         in text
     )
-    assert "vxlan @th,96,24 7 ip saddr != @underlays drop" in text
+    assert "encapsulated @th,96,24 7 ip saddr != @underlays drop" in text
     assert "add" not in rules.render_neighbours(NAMES, (), 0)
 
 
