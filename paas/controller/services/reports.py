@@ -39,8 +39,11 @@ def take_host_report(host: Host, report: HostReport) -> None:
     _store_host(known_host, report, now)
     known = {str(one.id): one for one in lock_instances(Instance.objects.filter(host=known_host))}
     shown = {key: _shown(one) for key, one in known.items()}
+    met = [_met(one) for one in known.values()]
     changed = [known[status.id] for status in report.instances if _store(known.get(status.id), status, now)]
     changed += _vanished(known_host, report, known, now)
+    if [_met(one) for one in known.values()] != met and Host.objects.exclude(id=known_host.id).exists():
+        enqueue("hosts.rewire", str(known_host.id))
     _note(changed, routes=any(_shown(one) != shown[str(one.id)] for one in changed))
     _take_jobs(known_host, report, now)
 
@@ -57,6 +60,10 @@ def _store_host(host: Host, report: HostReport, now: datetime) -> None:
         host.generation = report.generation + 1
     host.seen_at, host.reported, host.sequence = now, report.generation, report.sequence
     host.memory_bytes, host.cpus = report.capacity.memory_bytes, report.capacity.cpus
+    told = (report.network.subnet, report.network.underlay, report.network.public_key)
+    if told[0] and told != (host.subnet, host.underlay, host.public_key):
+        host.subnet, host.underlay, host.public_key = told
+        enqueue("hosts.rewire")
     host.save()
 
 
@@ -86,6 +93,11 @@ def _shown(instance: Instance) -> tuple[object, ...]:
     if instance.process_type != WEB or instance.state not in {*SERVING, InstanceState.CRASHED.value}:
         return ()
     return (instance.state, instance.address, instance.port)
+
+
+def _met(instance: Instance) -> tuple[object, ...]:
+    """Return what the other hosts are told of an instance."""
+    return (instance.address, instance.state == InstanceState.UP)
 
 
 def _vanished(host: Host, report: HostReport, known: dict[str, Instance], now: datetime) -> list[Instance]:
