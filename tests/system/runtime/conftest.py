@@ -41,7 +41,9 @@ def make_config(**changes: Any) -> EngineConfig:
 def traces(config: EngineConfig) -> list[str]:
     """Everything of this platform that the machine still has."""
     names = names_of(config.tag)
-    found = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/paas-{config.tag}")]
+    # Not "**": other platforms' groups vanish while they are walked through.
+    places = (f"paas-{config.tag}", f"*/paas-{config.tag}")
+    found = [str(path) for place in places for path in Path("/sys/fs/cgroup").glob(place)]
     found += [line for line in _words("ip", "-br", "link").splitlines() if line.startswith(names.veth)]
     found += [
         line for line in _words("nft", "list", "tables").splitlines() if line.endswith(f" {names.table}")
@@ -66,6 +68,13 @@ def _processes(home: str) -> list[str]:
             if any(word.startswith(home.encode()) for word in words) and state and state[1] != "Z":
                 found.append(f"process {entry.name} {words}")
     return found
+
+
+def collect_orphans() -> None:
+    """Do what init does for an agent that was killed in another process: collect those it had just started."""
+    for name in _zombies():
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(int(name.split("/")[2]), os.WNOHANG)
 
 
 def _zombies() -> list[str]:
