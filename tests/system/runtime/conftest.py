@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
@@ -72,20 +73,20 @@ def _processes(home: str) -> list[str]:
 
 def collect_orphans() -> None:
     """Do what init does for an agent that was killed in another process: collect those it had just started."""
-    for name in _zombies():
+    for name in _zombies("conmon", "crun"):
         with contextlib.suppress(ChildProcessError):
             os.waitpid(int(name.split("/")[2]), os.WNOHANG)
 
 
-def _zombies() -> list[str]:
-    """Ended supervisors that this process, their reaper, has not collected."""
+def _zombies(*programs: str) -> list[str]:
+    """Ended processes of `programs` that this process, their reaper, has not collected."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
             name, _, rest = entry.read_text().partition("(")[2].rpartition(")")
         except OSError:
             continue
-        if name == "conmon" and rest.split()[:2] == ["Z", str(os.getpid())]:
+        if name in programs and rest.split()[:2] == ["Z", str(os.getpid())]:
             found.append(f"zombie {entry}")
     return found
 
@@ -165,7 +166,7 @@ def open_host() -> Iterator[Callable[..., Host]]:
             continue
         left += traces(host.config)
         shutil.rmtree(host.config.home, ignore_errors=True)
-    assert left + _zombies() == []
+    assert left + _zombies("conmon") == []
 
 
 @pytest.fixture(scope="module")

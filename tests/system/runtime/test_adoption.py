@@ -16,7 +16,7 @@ from runtime.container.engine import CrunEngine, EngineConfig
 from runtime.container.owners import Owners
 from runtime.container.port import VolumeBind
 from runtime.model import ExitReason, NetworkMode
-from tests.system.runtime.conftest import Host, make_config, traces
+from tests.system.runtime.conftest import Host, collect_orphans, make_config, traces
 
 pytestmark = pytest.mark.system
 
@@ -165,6 +165,7 @@ time.sleep(60)
     assert all(observed.running for observed in host.engine.list())
     assert {path.name for path in (config.home / "c").iterdir()} == known
     host.engine.close(remove=True)
+    collect_orphans()
     assert traces(config) == []
 
 
