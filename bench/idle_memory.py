@@ -80,6 +80,7 @@ def _kind(command: str) -> str:
         "runtime agent": "agent",
         "haproxy": "haproxy",
         "paas.router": "router",
+        "paas.gateway": "gateway",
     }
     return next((kind for mark, kind in marks.items() if mark in command), "other")
 
