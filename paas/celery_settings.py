@@ -19,7 +19,13 @@ def celery_settings(redis_url: str, home: Path) -> dict[str, Any]:
         "accept_content": ["json"],
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "broker_transport_options": {"visibility_timeout": 3600, "socket_keepalive": True},
+        "broker_transport_options": {
+            "visibility_timeout": 3600,
+            "socket_keepalive": True,
+            # Without them a Redis that hangs would hang whoever sends a hint: a web request, a report of a host.
+            "socket_connect_timeout": 3,
+            "socket_timeout": 5,  # more than the second that a worker waits for a message at a time
+        },
         "worker_hijack_root_logger": False,
         "worker_prefetch_multiplier": 1,
         "worker_enable_remote_control": False,
