@@ -19,7 +19,9 @@ class Host(models.Model):
     generation = models.PositiveBigIntegerField(default=0)
     reported = models.PositiveBigIntegerField(default=0)
     sequence = models.PositiveBigIntegerField(default=0)
-    subnet = models.CharField(max_length=18, blank=True, default="")  # its containers' addresses, as it reports them
+    subnet = models.CharField(
+        max_length=18, blank=True, default=""
+    )  # its containers' addresses, as it reports them
     underlay = models.CharField(max_length=45, blank=True, default="")  # its own address among the hosts
     public_key = models.CharField(max_length=64, blank=True, default="")  # WireGuard's
     seen_at = models.DateTimeField(null=True)
