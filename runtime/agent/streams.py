@@ -6,9 +6,7 @@ In: websockets, as `runtime.attach` describes them.  Out: the stdio of container
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,16 +15,15 @@ from typing import Protocol
 
 from aiohttp import WSMsgType, web
 
-from runtime.agent.calls import EngineCalls, process_gone
+from runtime.agent.calls import EngineCalls
+from runtime.agent.executions import ExecInput, exec_output
 from runtime.agent.host import Host
 from runtime.agent.job import Job
 from runtime.agent.lifecycle import RUNNING
 from runtime.agent.sessions import RESTARTING, Client, Session, Sessions
 from runtime.attach import (
     LARGEST_MESSAGE,
-    STDERR,
     STDIN,
-    STDOUT,
     Broken,
     Control,
     Ended,
@@ -42,7 +39,6 @@ log = logging.getLogger(__name__)
 CREATE_SECONDS = 180.0  # images may have to be fetched first
 EXEC_SECONDS = 60.0  # from asking for a process to attaching to it
 EXIT_SECONDS = 20.0
-DRAIN_SECONDS = 0.5  # for output in flight when a process has ended but its children keep its pipes
 HEARTBEAT = 30.0
 LARGEST_SIZE = 4096  # rows, columns
 
@@ -152,7 +148,7 @@ class Streams:
             socket = await _upgrade(request)
             entry = ExecInput(execution)
             try:
-                await _carry(socket, entry, _exec_output(execution), lambda: self._exec_end(execution))
+                await _carry(socket, entry, exec_output(execution), lambda: self._exec_end(execution))
             except asyncio.CancelledError:
                 await _say_last(socket, Broken(message=RESTARTING))
         finally:
@@ -229,37 +225,6 @@ class ContainerInput:
         await self._calls.kill(self._session.spec.id, number)
 
 
-class ExecInput:
-    """A client's messages, for a further process."""
-
-    def __init__(self, execution: Execution) -> None:
-        self._execution = execution
-        if execution.stdin >= 0:
-            os.set_blocking(execution.stdin, False)
-
-    async def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view and self._execution.stdin >= 0:
-            try:
-                view = view[os.write(self._execution.stdin, view) :]
-            except BlockingIOError:
-                await _writable(self._execution.stdin)
-            except OSError:  # it reads no more
-                return
-
-    async def end_input(self) -> None:
-        if self._execution.tty:
-            await self.write(b"\x04")
-        else:
-            self._execution.close_stdin()
-
-    async def resize(self, rows: int, columns: int) -> None:
-        self._execution.resize(rows, columns)
-
-    async def signal(self, number: int) -> None:
-        self._execution.signal(number)
-
-
 async def _upgrade(request: web.Request) -> web.WebSocketResponse:
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=LARGEST_MESSAGE, compress=False)
     await socket.prepare(request)
@@ -321,74 +286,6 @@ async def _say_last(socket: web.WebSocketResponse, words: Ended | Broken) -> Non
     with suppress(ConnectionError, RuntimeError):
         await socket.send_str(encode(words).decode())
         await asyncio.wait_for(socket.close(), 5)
-
-
-async def _exec_output(execution: Execution) -> AsyncIterator[bytes]:
-    """Yield frames until both streams end, or until the process has and its children keep them open."""
-    queue: asyncio.Queue[bytes | None] = asyncio.Queue(16)
-    sources = [(STDOUT, execution.stdout), (STDERR, execution.stderr)]
-    readers = [asyncio.ensure_future(_read(fd, channel, queue)) for channel, fd in sources if fd >= 0]
-    gone = asyncio.ensure_future(process_gone(execution.supervisor))
-    deadline: float | None = None
-    loop, left = asyncio.get_running_loop(), len(readers)
-    try:
-        while left:
-            getting = asyncio.ensure_future(queue.get())
-            if deadline is None:
-                await asyncio.wait({getting, gone}, return_when=asyncio.FIRST_COMPLETED)
-                if gone.done():
-                    deadline = loop.time() + DRAIN_SECONDS
-            if deadline is not None and not getting.done():
-                await asyncio.wait({getting}, timeout=max(0.0, deadline - loop.time()))
-            if not getting.done():
-                getting.cancel()
-                return
-            frame = getting.result()
-            if frame is None:
-                left -= 1
-            else:
-                yield frame
-    finally:
-        for task in (*readers, gone):
-            task.cancel()
-        await asyncio.gather(*readers, gone, return_exceptions=True)
-
-
-async def _read(descriptor: int, channel: int, queue: asyncio.Queue[bytes | None]) -> None:
-    os.set_blocking(descriptor, False)
-    while True:
-        try:
-            data = os.read(descriptor, 32768)
-        except BlockingIOError:
-            await _readable(descriptor)
-            continue
-        except OSError as error:  # a terminal whose last user has gone
-            if error.errno != errno.EIO:
-                log.warning("the output of a process could not be read: %s", error)
-            data = b""
-        await queue.put(bytes([channel]) + data if data else None)
-        if not data:
-            return
-
-
-async def _readable(descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_reader(descriptor, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_reader(descriptor)
-
-
-async def _writable(descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_writer(descriptor, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_writer(descriptor)
 
 
 async def _first(waits: tuple[Awaitable[object], ...], seconds: float) -> None:
