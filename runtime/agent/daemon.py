@@ -160,9 +160,11 @@ async def _close(
     runner: web.AppRunner, tasks: list[asyncio.Task[None]], host: Host, logs: LogHub, controller: Controller
 ) -> None:
     await runner.cleanup()
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
+    left = set(tasks)
+    while left:  # again: wait_for of Python 3.11 swallows a cancellation that comes together with its result
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=0.5)
     await host.leave()
     logs.close()
     await controller.close()
