@@ -28,6 +28,9 @@ def look(place: Place, known: Known) -> Iterator[Leftover]:
         if name.startswith(place.names.veth) and name not in known.interfaces:
             problem = "is a network interface that no container uses"
             yield Leftover("interface", name, problem, partial(_delete_link, index, name))
+        elif name in (place.names.vxlan, place.names.wireguard) and place.inside is None:
+            problem = "is the tunnel of an agent that was removed"
+            yield Leftover("interface", name, problem, partial(_delete_link, index, name))
     table = read_table(place.names.table)
     if table is None:
         if known.members:
