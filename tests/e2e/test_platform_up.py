@@ -21,6 +21,9 @@ from tests.e2e.platform import PORTS, ROOT, START_DEADLINE, STOP_DEADLINE, Platf
 pytestmark = pytest.mark.e2e
 
 
+PROCESSES = ("redis", "web", "git", "worker", "beat", "agent", "router", "gateway")
+
+
 @pytest.fixture(scope="module")
 def own(free_ports: Callable[[int], list[int]]) -> Iterator[Platform]:
     """A platform of this module: it is stopped and killed on the way."""
@@ -35,7 +38,7 @@ def own(free_ports: Callable[[int], list[int]]) -> Iterator[Platform]:
 def test_the_ready_file_says_where_everything_is_and_only_its_owner_reads_it(own: Platform) -> None:
     assert set(own.ready) == {
         *("api_url", "dashboard_url", "git_url", "router_url", "domain"),
-        *("token", "admin_email", "admin_password"),
+        *("token", "admin_email", "admin_password", "gateway_url", "ca_file"),
     }
     assert (own.home / "ready.json").stat().st_mode & 0o777 == 0o600
 
@@ -49,7 +52,7 @@ def test_every_door_answers(own: Platform) -> None:
 
 def test_every_process_runs_and_none_was_restarted(own: Platform) -> None:
     lines = own.supervisor("status").stdout.splitlines()[1:]
-    assert {line.split()[0] for line in lines} == {"redis", "web", "agent", "router", "git", "worker", "beat"}
+    assert {line.split()[0] for line in lines} == set(PROCESSES)
     assert all("running" in line and line.endswith("restarts 0") for line in lines)
 
 
@@ -94,7 +97,7 @@ def test_an_unknown_setting_is_named() -> None:
         one.home.rmdir()
 
 
-@pytest.mark.parametrize("name", ["redis", "web", "git", "worker", "beat", "agent", "router"])
+@pytest.mark.parametrize("name", PROCESSES)
 def test_a_killed_process_comes_back(own: Platform, name: str) -> None:
     before = own.pid_of(name)
     os.kill(before, signal.SIGKILL)
