@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from paas.controller.outages import SIGNS, outage
 from paas.errors import (
     BadRequest,
     Forbidden,
@@ -23,8 +23,6 @@ from paas.errors import (
     NotFound,
     PaasError,
     RateLimited,
-    Unavailable,
-    storage_full,
 )
 from paas.errors import Unauthorized as UnauthorizedError
 
@@ -41,7 +39,7 @@ class MethodNotAllowed(PaasError):
 def handle(exception: Exception, context: Mapping[str, Any]) -> Response:
     """Answer an exception raised in a view. What nobody expected is logged and answered without details."""
     error = translate(exception)
-    if error is None or isinstance(exception, OSError | OperationalError | InterfaceError):
+    if error is None or isinstance(exception, SIGNS):
         request = context.get("request")
         request_id = getattr(getattr(request, "_request", None), "request_id", "unknown")
         log.exception("request %s failed", request_id, exc_info=exception)
@@ -86,16 +84,7 @@ def translate(exception: Exception) -> PaasError | None:
             return BadRequest(str(exception.detail))
         case RequestDataTooBig():
             return BadRequest("The request body is too large.")
-        case OSError() | OperationalError() | InterfaceError():
-            return storage_full(exception) or database_away(exception)
-    return None
-
-
-def database_away(exception: Exception) -> Unavailable | None:
-    """Return the word for a database that is busy, restarting or gone: its transaction has changed nothing."""
-    if isinstance(exception, OperationalError | InterfaceError):
-        return Unavailable("The database does not answer at the moment; nothing was changed. Try again soon.")
-    return None
+    return outage(exception)
 
 
 def sentences(detail: Any, field: str = "") -> list[str]:

@@ -6,6 +6,7 @@ In: a request with a session.  Out: a view called with the signed-in user and an
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -17,8 +18,11 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from paas.controller.models import User
+from paas.controller.outages import SIGNS, outage
 from paas.controller.selectors.apps import access_app
 from paas.errors import Forbidden, PaasError
+
+logger = logging.getLogger(__name__)
 
 View = Callable[..., HttpResponseBase]
 
@@ -48,6 +52,12 @@ def signed_in(*methods: str, temporary: bool = False) -> Callable[[View], View]:
                 response = view(request, *args, **kwargs)
             except PaasError as error:
                 response = problem(request, error)
+            except SIGNS as error:
+                found = outage(error)
+                if found is None:
+                    raise
+                logger.exception("%s %s failed", request.method, request.path)
+                response = problem(request, found)
             response.headers.setdefault("Cache-Control", "private, no-cache")
             return response
 

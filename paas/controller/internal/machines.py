@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hmac
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from uuid import UUID
@@ -16,8 +17,11 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from paas.controller.outages import SIGNS, outage
 from paas.controller.texts import storable
 from paas.errors import BadRequest, NotFound, PaasError, Unauthorized
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Row = TypeVar("Row", bound=models.Model)
@@ -36,7 +40,14 @@ def machine(view: View) -> View:
             _authorise(request)
             return view(request, **arguments)
         except PaasError as error:
-            return JsonResponse({"id": error.id, "message": error.message}, status=error.status)
+            told: PaasError = error
+        except SIGNS as error:
+            found = outage(error)
+            if found is None:
+                raise
+            logger.exception("%s %s failed", request.method, request.path)
+            told = found
+        return JsonResponse({"id": told.id, "message": told.message}, status=told.status)
 
     return checked
 
