@@ -97,7 +97,9 @@ class LogHub:
         source = self.sources.get(container)
         if source is None:
             return ()
-        reader, lines, more = Reader(source.spool, max(0, source.spool.end() - TAIL_BYTES)), list[LogLine](), True
+        reader = Reader(source.spool, max(0, source.spool.end() - TAIL_BYTES))
+        lines: list[LogLine] = []
+        more = True
         while more:
             found, more = reader.read()
             lines += found

@@ -18,7 +18,6 @@ from paas.controller.services import build_output, events
 from paas.controller.services.locking import lock_hosts, lock_instances
 from paas.scheduler.model import Phase
 
-
 RELEASE_STATUS = {
     Deployment.Status.SUCCEEDED: Release.Status.SUCCEEDED,
     Deployment.Status.SUPERSEDED: Release.Status.EXPIRED,
