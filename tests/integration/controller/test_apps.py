@@ -34,36 +34,16 @@ from tests.integration.controller.threads import failures, together
 pytestmark = pytest.mark.integration
 
 
-@pytest.mark.parametrize("name", ["abc", "a1b", "my-app-2", "a" * 30])
-def test_names_that_can_be_had(user: User, name: str) -> None:
-    app = apps.create_app(user, name)
-    assert (app.name, app.releases.get().version, app.current_release) == (name, 1, app.releases.get())
+def test_an_app_begins_with_an_empty_release(user: User) -> None:
+    for name in ("abc", "my-app-2", "a" * 30):
+        app = apps.create_app(user, name)
+        assert (app.name, app.releases.get().version, app.current_release) == (name, 1, app.releases.get())
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "ab",
-        "a" * 31,
-        "1ab",
-        "-ab",
-        "ab-",
-        "a--b",
-        "Shop",
-        "sh op",
-        "shöp",
-        "a.b",
-        "a_b",
-        "../x",
-        "a\n",
-        "a\0b",
-        "api",
-        "git",
-    ],
-)
-def test_names_that_cannot(user: User, name: str) -> None:
-    with pytest.raises(InvalidParams, match="name"):
-        apps.create_app(user, name)
+def test_a_bad_name_leaves_nothing(user: User) -> None:
+    for name in ("ab", "Shop", "api", "a\0b"):
+        with pytest.raises(InvalidParams, match="name"):
+            apps.create_app(user, name)
     assert not App.objects.exists()
 
 
@@ -129,10 +109,10 @@ class TestAccess:
             with pytest.raises(NotFound, match="Couldn't find that app"):
                 access_app(stranger, identity)
 
-    @pytest.mark.parametrize("identity", ["", "no", "a\0b", "\ud800", "' OR 1=1 --", "x" * 5000])
-    def test_what_nobody_has_is_not_found(self, user: User, identity: str) -> None:
-        with pytest.raises(NotFound):
-            access_app(user, identity)
+    def test_what_nobody_has_is_not_found(self, user: User) -> None:
+        for identity in ("", "no", "a\0b", "\ud800", "' OR 1=1 --", "x" * 5000):
+            with pytest.raises(NotFound):
+                access_app(user, identity)
 
 
 class TestDestroy:

@@ -32,24 +32,24 @@ def test_it_reaches_the_app_and_is_in_a_release(platform: Platform, live: App, u
     assert live.releases.last().domains == ["*.example.org"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "", "example", "-a.example.org", "a-.example.org", "a..example.org", ".example.org", "exa mple.org",
-        "example.org/path", "example.org:80", "http://example.org", "*.*.org", "a.*.org", "*", "*.localhost", "exä.org",
-        "a" * 64 + ".org", ".".join(["a" * 60] * 5), "a\0.org", "10.0.0.1", "1.2.3.4.", "\ud800.org",
-    ],
-)  # fmt: skip
-def test_what_is_no_host_name_is_refused(user: User, app: App, name: str) -> None:
-    with pytest.raises(InvalidParams, match="is not a host name"):
-        add_domain(user, app, name)
+BAD_NAMES = [
+    "", "example", "-a.example.org", "a-.example.org", "a..example.org", ".example.org", "exa mple.org",
+    "example.org/path", "example.org:80", "http://example.org", "*.*.org", "a.*.org", "*", "*.localhost", "exä.org",
+    "a" * 64 + ".org", ".".join(["a" * 60] * 5), "a\0.org", "10.0.0.1", "1.2.3.4.", "\ud800.org",
+]  # fmt: skip
+
+
+def test_what_is_no_host_name_is_refused(user: User, app: App) -> None:
+    for name in BAD_NAMES:
+        with pytest.raises(InvalidParams, match="is not a host name"):
+            add_domain(user, app, name)
     assert app.releases.count() == 1
 
 
-@pytest.mark.parametrize("name", ["localhost.localhost", "other.localhost", "deep.other.localhost"])
-def test_names_of_the_platform_are_refused(user: User, app: App, name: str) -> None:
-    with pytest.raises(InvalidParams, match="belong to the platform"):
-        add_domain(user, app, name)
+def test_names_of_the_platform_are_refused(user: User, app: App) -> None:
+    for name in ("localhost.localhost", "other.localhost", "deep.other.localhost"):
+        with pytest.raises(InvalidParams, match="belong to the platform"):
+            add_domain(user, app, name)
 
 
 def test_a_name_has_one_app(user: User, stranger: User, app: App) -> None:
@@ -72,10 +72,10 @@ def test_of_many_at_once_one_gets_it(user: User) -> None:
     assert sorted(app.releases.count() for app in made) == [1, 1, 1, 2]
 
 
-@pytest.mark.parametrize("name", ["www.example.org", "", "a\0b", "\ud800"])
-def test_removing_what_is_not_there(user: User, app: App, name: str) -> None:
-    with pytest.raises(NotFound, match="Couldn't find domain"):
-        remove_domain(user, app, name)
+def test_removing_what_is_not_there(user: User, app: App) -> None:
+    for name in ("www.example.org", "", "a\0b", "\ud800"):
+        with pytest.raises(NotFound, match="Couldn't find domain"):
+            remove_domain(user, app, name)
 
 
 def test_a_domain_that_became_an_apps_own_name_does_not_void_the_table(

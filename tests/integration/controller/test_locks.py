@@ -30,7 +30,7 @@ from tests.integration.controller.threads import failures, together
 
 pytestmark = pytest.mark.integration
 
-SECONDS = 4.0
+SECONDS = 3.0
 
 
 def test_everybody_at_once(platform: Platform, live: App, user: User) -> None:
