@@ -75,7 +75,10 @@ WHITENOISE_AUTOREFRESH = False
 
 DATABASES = {
     "default": dj_database_url.config(
-        env="DATABASE_URL", default=f"sqlite:///{PAAS.home}/paas.sqlite3", conn_max_age=60
+        env="DATABASE_URL",
+        default=f"sqlite:///{PAAS.home}/paas.sqlite3",
+        conn_max_age=60,
+        conn_health_checks=True,  # a PostgreSQL that was started anew costs no request
     )
 }
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):

@@ -70,11 +70,11 @@ def follow(build_id: UUID | str, timeout: float = BLOCK_SECONDS) -> Iterator[Out
 
     With Redis away the lines are lost but the end still comes, from the rows.
     """
-    position = "0"
+    position, patience = "0", max(1, int(timeout * 1000))  # 0 would mean: for ever
     while True:
         try:
             batches = blocking_client().xread(
-                {streams.build_log(build_id): position}, count=READ_COUNT, block=int(timeout * 1000)
+                {streams.build_log(build_id): position}, count=READ_COUNT, block=patience
             )
         except RedisError:
             time.sleep(min(timeout, 0.5))

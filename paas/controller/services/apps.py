@@ -11,7 +11,7 @@ import secrets
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from paas.controller.models import App, Instance, Stack, User
+from paas.controller.models import App, Host, Instance, Stack, User
 from paas.controller.queue import enqueue
 from paas.controller.services import deployments, events, releases
 from paas.controller.services.collaborators import check_administers
@@ -82,6 +82,7 @@ def rename_app(user: User, app: App, name: str) -> App:
             check_administers(user, app, "rename it")
             old, app.name = app.name, name
             app.save(update_fields=["name", "updated_at"])
+            deployments.touch_hosts(Host.objects.values_list("id", flat=True))  # names inside follow too
             deployments.bump_routes()
             events.record(user, "app.rename", app.id, app, old=old, new=name)
     except IntegrityError as error:

@@ -63,6 +63,8 @@ class PushBackend:
             )
         except PaasError as error:
             raise GitRefused(error.message) from error
+        except User.DoesNotExist as error:
+            raise GitRefused("Your account has been deleted.") from error
         self._stay(str(build.id))
         return str(build.id)
 

@@ -44,6 +44,7 @@ class Agent:
     cancelled: list[str] = field(default_factory=list)
     refuses: str = ""
     obeys: Callable[[model.InstanceSpec], model.InstanceState] = lambda spec: model.InstanceState.UP
+    names: dict[str, str] = field(default_factory=dict)  # of apps, as containers find each other by
     exit: model.ExitInfo = CRASH
     job_ends: Callable[[str], model.JobStatus] | None = None  # at once, when it is given
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -53,6 +54,7 @@ class Agent:
             if wanted.generation < self.generation:
                 return
             self.generation = wanted.generation
+            self.names = dict(wanted.apps)
             self.wanted = {spec.container.id: spec for spec in wanted.instances}
 
     def obey(self) -> None:

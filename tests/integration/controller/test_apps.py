@@ -75,8 +75,10 @@ def test_renaming_and_creating_race_for_one_name(user: User, app: App) -> None:
 
 
 def test_a_rename_moves_the_route_at_once(platform: Platform, live: App, user: User) -> None:
+    assert platform.agent.names == {str(live.id): "shop"}
     apps.rename_app(user, live, "store")
     platform.settle()
+    assert platform.agent.names == {str(live.id): "store"}
     assert platform.edge.route("store").hosts == ("store.localhost",)
     assert [one.name for one in platform.edge.route("store").backends] == ["web.1"]
     assert {app.name for app in platform.edge.table.apps} == {"store"}
