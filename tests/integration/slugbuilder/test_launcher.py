@@ -22,7 +22,8 @@ def stop(*_):
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
 os.write(1, b"ready\\n")  # print() cannot be interrupted by a handler that prints, too
-time.sleep(60)
+while True:  # one long sleep would miss a signal that arrives just before it
+    time.sleep(0.1)
 """
 
 

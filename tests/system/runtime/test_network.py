@@ -100,6 +100,7 @@ def test_what_is_sent_to_a_container_that_is_gone_stays_here(host: Host) -> None
     address = next(seen.address for seen in host.engine.list() if seen.id == container)
     _wait_until_open(address, 8000)
     host.engine.delete(container)
+    _wait_until_unrouted(address)
     began = time.monotonic()
     with pytest.raises(OSError, match="No route to host"):
         socket.create_connection((address, 8000), 5).close()
@@ -181,6 +182,14 @@ def test_many_at_once(host: Host) -> None:
 def _own_addresses() -> set[str]:
     words = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout.split()
     return {word for word in words if "." in word}
+
+
+def _wait_until_unrouted(address: str) -> None:
+    """The kernel removes interface and route some time after the last user of a network namespace has gone."""
+    deadline = time.monotonic() + 10
+    while address in subprocess.run(("ip", "route"), capture_output=True, text=True, check=True).stdout:
+        assert time.monotonic() < deadline, f"{address} is still routed"
+        time.sleep(0.01)
 
 
 def _namespace_of_outside() -> str:

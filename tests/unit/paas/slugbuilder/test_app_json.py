@@ -30,7 +30,7 @@ def test_declared(text: str, expected: dict) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b'{\n"a": 1,\n}', "line 3"),
+        (b'{\n"a": 1,\n"b" 2}', "line 3"),
         (b"\xff\xfe", "not UTF-8"),
         (b"[]", "an object"),
         (b'{"healthchecks": []}', "per process type"),
