@@ -145,6 +145,9 @@ def test_a_second_supervisor_of_a_living_container(patient: Patient, tmp_path: P
     words = ["conmon", str(script), "-c", patient.container, "-b", bundle]
     with subprocess.Popen(words, executable="/bin/sh", stdin=subprocess.PIPE) as second:
         try:
+            deadline = time.monotonic() + 10
+            while not patient.examine() and time.monotonic() < deadline:
+                time.sleep(0.05)  # the shell has to be up before it is anybody's supervisor
             (finding,) = found_and_repaired(patient, ("process", f"conmon {second.pid}"))
             assert "second supervisor" in finding.problem
             assert second.wait(10) in (0, -9)  # 0: collected by the doctor, whose child it is here
