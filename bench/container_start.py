@@ -32,7 +32,8 @@ from signal import SIGKILL
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from runtime.container.engine import CrunEngine, EngineConfig
+from runtime.container.config import EngineConfig
+from runtime.container.engine import CrunEngine
 from runtime.images import squashfs
 from runtime.images.store import digest_of
 from runtime.model import ContainerSpec, ImageRef, Limits, Rootfs

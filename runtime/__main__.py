@@ -89,7 +89,8 @@ def _agent(settings: Settings, _: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # Only the agent itself loads the server and the engine: the other commands stay quick.
     from runtime.agent.daemon import AlreadyRunning, run
-    from runtime.container.engine import CrunEngine, EngineConfig
+    from runtime.container.config import EngineConfig
+    from runtime.container.engine import CrunEngine
     from runtime.container.port import EngineError
 
     engine = CrunEngine(

@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGKILL, SIGSTOP
 
 import msgspec
 
 from runtime.container import conmon, execs, exits, files, knowledge, making, process, stock, storage, ulimits
+from runtime.container.config import EngineConfig
 from runtime.container.layout import Layout
 from runtime.container.making import Parts, Request
 from runtime.container.namespace import MountNamespace
@@ -55,26 +55,6 @@ _REMOVERS = 4
 _INIT_TAKES = 2.0  # seconds
 _KILL_TAKES = 10.0  # seconds
 _INTERFACES_GONE = 10.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class EngineConfig:
-    """`home`: this agent's data directory. `tag`: short, unique per platform on this machine. `subnet`: an IPv4
-    network that no other platform or neighbour uses; each container gets one address. `blocked`: addresses and
-    networks that tenants must not reach, besides the host's own and the metadata service. `user_namespaces`: None
-    lets the kernel decide (idmapped squashfs needs Linux 6.2). `overlay`: how hosts reach each other's containers, a
-    `runtime.network.overlay.Mode`; `underlay`: this host's own address among them ('': that of the default route)."""
-
-    home: Path
-    tag: str
-    subnet: str
-    runtime: str = "crun"
-    pool_size: int = 4
-    blocked: tuple[str, ...] = ()
-    ca_bundle: Path | None = None
-    user_namespaces: bool | None = None
-    overlay: str = "auto"
-    underlay: str = ""
 
 
 class CrunEngine:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from runtime.container import conmon, files, host, making, process, rootfs, seccomp, syscalls
 from runtime.container.cgroup import detect
+from runtime.container.config import EngineConfig
 from runtime.container.layout import Layout
 from runtime.container.making import Parts
 from runtime.container.namespace import MountNamespace
@@ -27,9 +27,6 @@ from runtime.network.pool import Pool, Slot, outgoing_mtu
 from runtime.network.wiring import Wiring
 from runtime.volumes import loop
 from runtime.volumes.volumes import Volumes
-
-if TYPE_CHECKING:
-    from runtime.container.engine import EngineConfig
 
 _TAG = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}\Z")
 

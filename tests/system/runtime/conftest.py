@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from runtime.container.engine import CrunEngine, EngineConfig
+from runtime.container.config import EngineConfig
+from runtime.container.engine import CrunEngine
 from runtime.container.port import EngineError
 from runtime.model import ContainerSpec, ExitInfo, Limits, Rootfs
 from runtime.network.rules import names_of

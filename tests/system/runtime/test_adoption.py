@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.container.engine import CrunEngine, EngineConfig
+from runtime.container.config import EngineConfig
+from runtime.container.engine import CrunEngine
 from runtime.container.owners import Owners
 from runtime.container.port import VolumeBind
 from runtime.model import ExitReason, NetworkMode
@@ -24,7 +25,8 @@ ROOT = Path(__file__).parents[3]
 PREFIX = """
 import sys, time
 from pathlib import Path
-from runtime.container.engine import CrunEngine, EngineConfig
+from runtime.container.config import EngineConfig
+from runtime.container.engine import CrunEngine
 from runtime.container.port import VolumeBind
 from runtime.model import ContainerSpec, Rootfs
 engine = CrunEngine(EngineConfig(home=Path(sys.argv[1]), tag=sys.argv[2], subnet=sys.argv[3], pool_size=2))

@@ -1,0 +1,29 @@
+"""What an engine is told about its host and its platform.
+
+In: the agent's settings.  Out: one frozen value that the engine and its opening share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """`home`: this agent's data directory. `tag`: short, unique per platform on this machine. `subnet`: an IPv4
+    network that no other platform or neighbour uses; each container gets one address. `blocked`: addresses and
+    networks that tenants must not reach, besides the host's own and the metadata service. `user_namespaces`: None
+    lets the kernel decide (idmapped squashfs needs Linux 6.2). `overlay`: how hosts reach each other's containers, a
+    `runtime.network.overlay.Mode`; `underlay`: this host's own address among them ('': that of the default route)."""
+
+    home: Path
+    tag: str
+    subnet: str
+    runtime: str = "crun"
+    pool_size: int = 4
+    blocked: tuple[str, ...] = ()
+    ca_bundle: Path | None = None
+    user_namespaces: bool | None = None
+    overlay: str = "auto"
+    underlay: str = ""
