@@ -346,7 +346,7 @@ class TestBadLuck:
     ) -> None:
         """Apps serve on, changes are refused in words, and all of it works again once there is space."""
         if os.geteuid() != 0:
-            pytest.skip("mounts a small disk, which needs root")
+            pytest.fail("mounts a small disk, which needs root")
         one = Platform.prepare(free_ports(len(PORTS)))
         image = tmp_path / "disk.img"
         with image.open("wb") as file:
