@@ -368,6 +368,7 @@ class EventKind(StrEnum):
     OOM = "oom"  # exited at its memory limit, see `exit`
     KILLED = "killed"  # the agent sent SIGKILL: out of grace, or it did not boot in time
     REMOVED = "removed"  # nothing of it is left on the host
+    LIMIT = "limit"  # it met one of its limits and goes on, see `message`
     PRUNED = "pruned"  # an image, cache, range or leftover was removed; `container` is empty
 
 

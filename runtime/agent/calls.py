@@ -26,6 +26,7 @@ from runtime.container.port import (
     Observed,
     StoredImage,
     StoredVolume,
+    Strain,
     Usage,
     VolumeBind,
 )
@@ -89,6 +90,9 @@ class EngineCalls:
 
     async def usage(self, container: str) -> Usage | None:
         return await self._run(self.engine.usage, container)
+
+    async def strains(self) -> tuple[Strain, ...]:
+        return await self._run(self.engine.strains)
 
     async def missing_images(self, refs: tuple[ImageRef, ...]) -> tuple[ImageRef, ...]:
         return await self._run(self.engine.missing_images, refs)

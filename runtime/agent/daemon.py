@@ -28,6 +28,7 @@ from runtime.agent.images import Images
 from runtime.agent.instance import Context
 from runtime.agent.janitor import Janitor
 from runtime.agent.joining import Joining
+from runtime.agent.limits import LimitWatch
 from runtime.agent.nameserver import NameServer
 from runtime.agent.reporter import Reporter
 from runtime.agent.shipper import Shipper
@@ -104,7 +105,7 @@ async def _serve(settings: Settings, engine: Engine, store: Store) -> bool:
         shutdown_timeout=0.2,
     )
     loops: list[Coroutine[Any, Any, None]] = [reporter.run(host), reporter.keep_saving(host), janitor.run()]
-    loops.append(Joining(host, calls).run())
+    loops += [Joining(host, calls).run(), LimitWatch(host, context, shipper.lost).run()]
     if controller.exists:
         loops.append(shipper.run())
     tasks = [asyncio.create_task(loop) for loop in loops]

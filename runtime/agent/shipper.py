@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -41,6 +42,7 @@ class Shipper:
         self._readers: dict[str, Reader] = {}
         self._buckets: dict[str, Bucket] = {}
         self._forgetting: set[str] = set()
+        self.lost: Counter[str] = Counter()  # lines of a container that were dropped, as long as it is known
 
     def forget_when_shipped(self, container: str) -> None:
         """Delete a container's output as soon as all of it was taken."""
@@ -85,6 +87,8 @@ class Shipper:
         if more:
             self._hub.dirty[id_] = None
         self._buckets[id_], kept, dropped = limit(self._buckets.get(id_, Bucket()), lines, more=more)
+        if lost + dropped:
+            self.lost[id_] += lost + dropped
         if not kept and not lost + dropped:
             return None, reader.position - before
         batch = LogBatch(
@@ -129,6 +133,7 @@ class Shipper:
                 self._hub.forget(container)
                 self._readers.pop(container, None)
                 self._buckets.pop(container, None)
+                self.lost.pop(container, None)
                 if self._cursors.pop(container, None) is not None:
                     self._store()
 

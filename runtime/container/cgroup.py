@@ -36,6 +36,12 @@ class Cgroups(Protocol):
     def oom_kills(self, path: str) -> int:
         """Return how many processes the memory limit has killed."""
 
+    def cpu_microseconds(self, path: str) -> int:
+        """Return the processor time used so far, 0 when the group is gone."""
+
+    def refused_forks(self, path: str) -> tuple[int, int]:
+        """Return how many processes were refused at the limit, and the limit (0: none)."""
+
     def remove(self, path: str) -> None:
         """Remove the group and the groups below it, where they hold no process any more."""
 
@@ -94,6 +100,12 @@ class CgroupV2:
     def oom_kills(self, path: str) -> int:
         return _read_pairs(_below(self._root, path) / "memory.events").get("oom_kill", 0)
 
+    def cpu_microseconds(self, path: str) -> int:
+        return _read_pairs(_below(self._root, path) / "cpu.stat").get("usage_usec", 0)
+
+    def refused_forks(self, path: str) -> tuple[int, int]:
+        return _refused_forks(_below(self._root, path))
+
     def remove(self, path: str) -> None:
         _remove_tree(_below(self._root, path))
 
@@ -149,6 +161,12 @@ class CgroupV1:
     def oom_kills(self, path: str) -> int:
         return _read_pairs(_below(self._root / "memory", path) / "memory.oom_control").get("oom_kill", 0)
 
+    def cpu_microseconds(self, path: str) -> int:
+        return _number(_below(self._root / "cpuacct", path) / "cpuacct.usage") // 1000
+
+    def refused_forks(self, path: str) -> tuple[int, int]:
+        return _refused_forks(_below(self._root / "pids", path))
+
     def remove(self, path: str) -> None:
         for hierarchy in self._hierarchies():
             _remove_tree(_below(hierarchy, path))
@@ -199,6 +217,10 @@ def _number(file: Path) -> int:
     """Read one number that the kernel may not offer, 0 then."""
     text = counters.read(file).strip()
     return int(text) if text.isdigit() else 0
+
+
+def _refused_forks(group: Path) -> tuple[int, int]:
+    return _read_pairs(group / "pids.events").get("max", 0), _number(group / "pids.max")
 
 
 def _remove_tree(group: Path) -> None:

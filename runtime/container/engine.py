@@ -32,10 +32,12 @@ from runtime.container.port import (
     Observed,
     StoredImage,
     StoredVolume,
+    Strain,
     Usage,
     VolumeBind,
 )
 from runtime.container.storage import Record
+from runtime.container.strains import Strains
 from runtime.doctor.doctor import examine
 from runtime.doctor.place import Known
 from runtime.model import (
@@ -69,6 +71,7 @@ class CrunEngine:
         self._lock = threading.Lock()
         self._locks: dict[str, tuple[threading.RLock, int]] = {}
         self._making: Counter[str] = Counter()  # owners of containers that are being made
+        self._strains = Strains()
 
     def open(self) -> None:
         if self._opened is not None:
@@ -281,6 +284,10 @@ class CrunEngine:
     def usage(self, container: str) -> Usage | None:
         record = self._records.get(container)
         return None if record is None else self._mounts.call(stock.usage, self._parts, record)
+
+    def strains(self) -> tuple[Strain, ...]:
+        running = tuple(one for one in tuple(self._records.values()) if one.exit is None and one.started_at)
+        return self._mounts.call(self._strains.look, self._parts, running)
 
     @property
     def _parts(self) -> Parts:

@@ -118,6 +118,27 @@ class Usage(Struct):
     io_pressure_seconds: float | None = None
 
 
+class Strain(Struct):
+    """How a container stands to its limits. Counters are since it was created; sizes in bytes, 0 where there is none.
+
+    `forks_refused`: at its limit of `pids`. `memory_kills`: processes stopped at `memory_bytes`. `open_files`: of the
+    process that has the most, if that is near its limit `nofile`. `forged`: packets dropped for their source address.
+    """
+
+    id: str
+    forks_refused: int = 0
+    pids: int = 0
+    memory_kills: int = 0
+    memory_bytes: int = 0
+    open_files: int = 0
+    nofile: int = 0
+    layer_used: int = 0
+    layer_size: int = 0
+    tmp_used: int = 0
+    tmp_size: int = 0
+    forged: int = 0
+
+
 class Execution(Protocol):
     """A further process in a container, on this side of its stdio. Not supervised: it ends with its owner.
 
@@ -275,3 +296,9 @@ class Engine(Protocol):
 
     def usage(self, container: str) -> Usage | None:
         """Return its counters, or None when it is gone."""
+
+    def strains(self) -> tuple[Strain, ...]:
+        """Return those of the containers that have used the processor since the last call, or lost packets.
+
+        Who sleeps meets no limit: so this costs one small file for each idle container.
+        """

@@ -18,6 +18,7 @@ from runtime.model import Struct
 METADATA = "169.254.169.254"
 GATEWAY = "169.254.1.1"  # the host, as its containers see it
 VXLAN_PORT = 4789
+_FORGER = re.compile(r'"(\S+)"[^",]* counter packets (\d+) bytes')
 _REJECT = "reject with icmpx type admin-prohibited"
 # The address of a container that is gone has no route: without this its requests would leave by the default route.
 _NOBODY = "reject with icmpx type host-unreachable"
@@ -101,11 +102,12 @@ table inet {names.table} {{
   set arrivals {{ type ifname . ipv4_addr; flags interval; }}
   set peer_sources {{ type ipv4_addr; }}
   set underlays {{ type ipv4_addr; }}
+  set forgers {{ type ifname; size 4096; flags dynamic, timeout; timeout 1h; }}
 
   chain spoofing {{
     type filter hook prerouting priority raw; policy accept;
     iifname {veth} meta nfproto ipv6 drop
-    iifname {veth} iifname . ip saddr != @senders drop
+    iifname {veth} iifname . ip saddr != @senders update @forgers {{ iifname counter }} drop
     iifname != {veth} iifname != "lo" ip saddr {subnet} drop
     ip saddr @peers iifname . ip saddr != @arrivals drop
     iifname {tunnels} ip saddr != @peers drop
@@ -175,7 +177,7 @@ table inet {names.table} {{
     ip saddr {subnet} oifname != {veth} ip daddr != @peers masquerade
   }}
 }}
-"""
+"""  # noqa: S608 (it is no SQL)
 
 
 def render_join(names: Names, member: Member) -> str:
@@ -226,6 +228,16 @@ def render_names(names: Names, port: int) -> str:
         lines.append(f"add rule {table} to_names meta l4proto {kind} redirect to :{port}\n")
         lines.append(f"add rule {table} names_port {kind} dport {port} accept\n")
     return "".join(lines)
+
+
+def render_forgers(names: Names) -> str:
+    """Return the command that lists who has sent under another's address, for `parse_forgers`."""
+    return f"list set inet {names.table} forgers\n"
+
+
+def parse_forgers(listing: str) -> dict[str, int]:
+    """Return how many packets of each interface were dropped. Pure."""
+    return {name: int(packets) for name, packets in _FORGER.findall(listing)}
 
 
 def render_removal(names: Names) -> str:

@@ -24,6 +24,7 @@ from runtime.container.port import (
     Observed,
     StoredImage,
     StoredVolume,
+    Strain,
     Usage,
     VolumeBind,
 )
@@ -66,6 +67,10 @@ class ProcessEngine:
 
     def owner_at(self, address: str) -> str:
         return ""
+
+    def strains(self) -> tuple[Strain, ...]:
+        """Processes of the host have none of the limits."""
+        return ()
 
     def close(self, *, remove: bool) -> None:
         if remove:

@@ -1,0 +1,109 @@
+"""A bomb of every kind on a real agent: its neighbour answers every request, and the bomb is reported in words."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "integration" / "runtime"))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from agent_on_processes import AGENT_TOKEN, eventually, in_state
+from bombs import BOMBS, Bomb, ask, bomb_spec, neighbour, python
+from fake_controller import FakeController
+from forgery import SEND, packet
+from test_agent_real import RealAgent
+
+from runtime.client import AgentClient
+from runtime.model import EventKind, HostEvent, InstanceSpec, Limits, Stream, WantedState
+
+pytestmark = pytest.mark.system
+FORGER = "import time\nwhile True: sum(range(100000)); time.sleep(0.05)"
+
+
+class Place:
+    """An agent whose wanted state is the neighbour and, in turn, one other instance."""
+
+    def __init__(self, agent: RealAgent) -> None:
+        self.agent, self.client, self.generation = agent, agent.start(), random.randrange(1, 10**6)
+        self.give()
+        self.address = in_state(self.client, "neighbour", "up", 60).address
+
+    def give(self, *more: InstanceSpec) -> None:
+        self.generation += 1
+        self.client.put_wanted(WantedState(generation=self.generation, instances=(neighbour(), *more)))
+
+    def told(self, container: str, words: str) -> HostEvent | None:
+        """An event about this container that says so."""
+        kinds = (EventKind.LIMIT, EventKind.OOM)
+        return next(
+            (
+                event
+                for event in self.client.events(0).events
+                if event.container == container and event.kind in kinds and words in event.message
+            ),
+            None,
+        )
+
+    def logged(self, container: str, words: str) -> bool:
+        lines = self.client.logs(container, follow=False)
+        return any(words in line.text for line in lines if line.stream is Stream.SYSTEM)
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    home = Path(tempfile.mkdtemp(prefix="p", dir="/tmp"))
+    controller = FakeController()
+    controller.start()
+    agent = RealAgent(home, controller.url)
+    try:
+        yield Place(agent)
+    finally:
+        if agent.process and agent.process.poll() is None:
+            AgentClient(f"http://{(home / 'agent' / 'address').read_text()}", AGENT_TOKEN).stop()
+            agent.process.wait(30)
+        controller.stop()
+    assert agent.leftovers() == []
+    shutil.rmtree(home)
+
+
+@pytest.mark.parametrize("bomb", BOMBS, ids=[bomb.name for bomb in BOMBS])
+def test_the_neighbour_answers_and_the_bomb_is_reported(place: Place, bomb: Bomb) -> None:
+    container = f"bomb{place.generation}"
+    place.give(bomb_spec(bomb, container))
+    in_state(place.client, container, "up", 120)
+    ask(place.address, 100)
+    if bomb.words:
+        eventually(lambda: place.told(container, bomb.words), 120, f"nobody told: {bomb.words}")
+    ask(place.address, 100)
+    place.give()
+    in_state(place.client, container, "stopped", 120)
+
+
+def test_a_forged_source_address_is_dropped_and_reported(place: Place) -> None:
+    container = f"forger{place.generation}"
+    place.give(python(container, FORGER, "bad", Limits(memory_bytes=64 * 2**20)))
+    pid = int(eventually(lambda: _pid(place.agent, container), 60))
+    forged = packet(place.address, "198.51.100.7").hex()
+    send = ["nsenter", f"--net=/proc/{pid}/ns/net", sys.executable, "-c", SEND, forged, "198.51.100.7"]
+    for _ in range(3):
+        subprocess.run(send, check=True)
+    event = eventually(lambda: place.told(container, "source address"), 60)
+    assert isinstance(event, HostEvent)
+    assert re.match(r"[123] packets? with a source address that is not its own", event.message)
+    assert place.logged(container, event.message)
+    place.give()
+    in_state(place.client, container, "stopped", 60)
+
+
+def _pid(agent: RealAgent, container: str) -> str:
+    file = agent.home / "c" / container / "pidfile"
+    return file.read_text() if file.exists() else ""
