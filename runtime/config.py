@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from runtime.container.runtimes import read_setting
+
 T = TypeVar("T")
 PREFIX = "PAAS_AGENT_"
 OVERLAYS = ("auto", "routes", "vxlan", "wireguard", "none")
@@ -31,6 +33,8 @@ DEFAULTS = {
     "UNDERLAY": "",
     "CA_BUNDLE": "",
     "RUNTIME": "crun",
+    "RUNTIMES": "",
+    "SECCOMP_DIR": "/etc/paas/seccomp",
     "IMAGES_MAX_BYTES": "10GiB",
     "IMAGES_KEEP_HOURS": "24",
     "CACHES_MAX_BYTES": "20GiB",
@@ -61,6 +65,8 @@ class Settings:
     underlay: str
     ca_bundle: Path | None
     runtime: str
+    runtimes: tuple[tuple[str, str], ...] | None
+    seccomp_dir: Path
     images_max_bytes: int
     images_keep_hours: float
     caches_max_bytes: int
@@ -106,6 +112,8 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         underlay=read("UNDERLAY", _optional_address, ""),
         ca_bundle=read("CA_BUNDLE", _optional_file, None),
         runtime=values["RUNTIME"] or DEFAULTS["RUNTIME"],
+        runtimes=read("RUNTIMES", _runtimes, None),
+        seccomp_dir=read("SECCOMP_DIR", _home, Path("/")),
         images_max_bytes=read("IMAGES_MAX_BYTES", parse_bytes, 0),
         images_keep_hours=read("IMAGES_KEEP_HOURS", _span, 0.0),
         caches_max_bytes=read("CACHES_MAX_BYTES", parse_bytes, 0),
@@ -218,3 +226,8 @@ def _optional_file(text: str) -> Path | None:
     if text and not Path(text).is_file():
         raise ValueError(f"{text} is not a file.")
     return Path(text) if text else None
+
+
+def _runtimes(text: str) -> tuple[tuple[str, str], ...] | None:
+    chosen = read_setting(text)
+    return None if chosen is None else tuple(chosen.items())

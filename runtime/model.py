@@ -82,6 +82,8 @@ class ContainerSpec(Struct):
     `stdin`: clients may write to it; with `tty` it gets a terminal, else a pipe. `logged`: its output is kept and
     shipped; without it only attached clients see it. `sysctls` and `ulimits` (soft and hard, -1: no limit) are those
     that `runtime.kernel` allows; a ulimit above what the host allows its agent is cut, an unknown sysctl is refused.
+    `runtime` and `seccomp` name one of the host's runtimes and seccomp profiles ('': its defaults); a name that the
+    host has not is refused. `readonly`: nothing but /tmp, /dev/shm, binds and volumes can be written.
     """
 
     id: str
@@ -101,6 +103,9 @@ class ContainerSpec(Struct):
     logged: bool = True
     sysctls: dict[str, str] = {}
     ulimits: dict[str, tuple[int, int]] = {}
+    runtime: str = ""
+    seccomp: str = ""
+    readonly: bool = False
 
 
 class HealthKind(StrEnum):
@@ -310,6 +315,21 @@ class HostNetwork(Struct):
     problem: str = ""
 
 
+class OfferedRuntime(Struct):
+    """An OCI runtime that apps can choose on a host. `problem` says why it cannot be used there now ('': it can)."""
+
+    name: str
+    version: str = ""
+    problem: str = ""
+
+
+class Offer(Struct):
+    """What apps can choose on a host: runtimes, its default first, and the operator's seccomp profiles."""
+
+    runtimes: tuple[OfferedRuntime, ...] = ()
+    seccomp: tuple[str, ...] = ()
+
+
 class HostReport(Struct):
     """Sent on every change and every few seconds. `generation` is the wanted state in force. Whole, never a delta.
 
@@ -323,6 +343,7 @@ class HostReport(Struct):
     instances: tuple[InstanceStatus, ...] = ()
     jobs: tuple[JobStatus, ...] = ()
     network: HostNetwork = HostNetwork()
+    offer: Offer = Offer()
 
 
 class ReportReply(Struct):

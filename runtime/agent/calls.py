@@ -39,6 +39,7 @@ from runtime.model import (
     HostNetwork,
     ImageRef,
     Member,
+    Offer,
     Peer,
 )
 
@@ -126,6 +127,9 @@ class EngineCalls:
 
     async def network(self) -> HostNetwork:
         return await self._run(self.engine.network)
+
+    async def offer(self) -> Offer:
+        return await self._run(self.engine.offer)
 
     async def serve_names(self, port: int) -> None:
         await self._run(self.engine.serve_names, port)

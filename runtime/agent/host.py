@@ -32,6 +32,7 @@ from runtime.model import (
     JobSpec,
     JobStatus,
     Member,
+    Offer,
     Rootfs,
     WantedState,
 )
@@ -66,6 +67,7 @@ class Host:
         self._swept_at = 0.0
         self._capacity = capacity()
         self._network = HostNetwork()
+        self._offer = Offer()
         self.rewired = asyncio.Event()  # the wanted state has changed, and with it perhaps the network
         self.wanted = WantedState(generation=0)
         self.instances: dict[str, Instance] = {}
@@ -209,6 +211,7 @@ class Host:
             generation=self.wanted.generation,
             capacity=self._capacity,
             network=self._network,
+            offer=self._offer,
             instances=tuple(instance.status for instance in self.instances.values()),
             jobs=tuple(msgspec.structs.replace(job.status, result="") for job in self.jobs.values()),
         )
@@ -231,6 +234,12 @@ class Host:
         """Take note of what peers must know of this host."""
         if network != self._network:
             self._network = network
+            self._context.changed()
+
+    def tell_offer(self, offer: Offer) -> None:
+        """Take note of what apps can choose on this host."""
+        if offer != self._offer:
+            self._offer = offer
             self._context.changed()
 
     def save(self) -> None:

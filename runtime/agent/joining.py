@@ -54,3 +54,4 @@ class Joining:
                 log.info("this host is joined to its peers again")
             self._failures, self._told = 0, ""
         self._host.tell_network(await self._calls.network())
+        self._host.tell_offer(await self._calls.offer())

@@ -31,6 +31,8 @@ def _agent(settings: Settings, _: argparse.Namespace) -> int:
             tag=settings.tag,
             subnet=settings.subnet,
             runtime=settings.runtime,
+            runtimes=settings.runtimes,
+            seccomp_dir=settings.seccomp_dir,
             blocked=settings.blocked,
             overlay=settings.overlay,
             underlay=settings.underlay,

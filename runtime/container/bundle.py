@@ -10,7 +10,8 @@ from typing import Any
 
 from runtime.container import seccomp, ulimits
 from runtime.container.owners import APP_UID, WIDTH
-from runtime.model import ContainerSpec, Limits, NetworkMode, Struct
+from runtime.container.syscall_rules import Profile
+from runtime.model import ContainerSpec, Limits, Struct
 
 INIT = "/dev/init"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -61,6 +62,7 @@ class Prepared(Struct):
     cgroup_version: int = 1
     limits_swap: bool = True
     ca_bundle: bool = False
+    profile: Profile = seccomp.BUILTIN
     seccomp_bpf: str = ""
     hostname: str = ""
 
@@ -70,7 +72,7 @@ def render(spec: ContainerSpec, prepared: Prepared) -> dict[str, Any]:
     document: dict[str, Any] = {
         "ociVersion": "1.0.2",
         "process": _process(spec, prepared),
-        "root": {"path": prepared.rootfs, "readonly": False},
+        "root": {"path": prepared.rootfs, "readonly": spec.readonly},
         "hostname": prepared.hostname,
         "mounts": _mounts(prepared),
         "linux": _linux(spec, prepared),
@@ -147,7 +149,7 @@ def _linux(spec: ContainerSpec, prepared: Prepared) -> dict[str, Any]:
         "cgroupsPath": prepared.cgroup,
         "namespaces": _namespaces(spec, prepared),
         "resources": _resources(spec.limits, prepared),
-        "seccomp": seccomp.describe(),
+        "seccomp": seccomp.describe(prepared.profile),
         "maskedPaths": list(_MASKED),
         "readonlyPaths": list(_READONLY),
     }
@@ -162,7 +164,7 @@ def _namespaces(spec: ContainerSpec, prepared: Prepared) -> list[dict[str, str]]
     if prepared.uid_start is not None:
         namespaces.append({"type": "user"})
     network = {"type": "network"}
-    if spec.network is not NetworkMode.NONE:
+    if prepared.netns:
         network["path"] = prepared.netns
     return [*namespaces, network]
 

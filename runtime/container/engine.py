@@ -18,7 +18,20 @@ from signal import SIGKILL, SIGSTOP
 
 import msgspec
 
-from runtime.container import conmon, execs, exits, files, knowledge, making, process, stock, storage, ulimits
+from runtime.container import (
+    conmon,
+    execs,
+    exits,
+    files,
+    knowledge,
+    making,
+    process,
+    profiles,
+    runtimes,
+    stock,
+    storage,
+    ulimits,
+)
 from runtime.container.config import EngineConfig
 from runtime.container.layout import Layout
 from runtime.container.making import Parts, Request
@@ -49,6 +62,7 @@ from runtime.model import (
     HostNetwork,
     ImageRef,
     Member,
+    Offer,
     Peer,
 )
 from runtime.network import rules
@@ -155,6 +169,10 @@ class CrunEngine:
 
     def network(self) -> HostNetwork:
         return self._parts.wiring.status()
+
+    def offer(self) -> Offer:
+        parts = self._parts
+        return Offer(runtimes=parts.runtimes.offered(), seccomp=profiles.names(parts.seccomp_dir))
 
     def serve_names(self, port: int) -> None:
         self._parts.firewall.run(rules.render_names(self._parts.names, port))
@@ -275,10 +293,10 @@ class CrunEngine:
         record = self._existing(container)
         if record.started_at is None or self.wait(container, 0) is not None:
             raise EngineError(f"Container {container} does not run.")
-        layout, runtime = self._layout, self._parts.runtime
+        layout, maker = self._layout, self._maker(container)
         place, group = layout.run / "exec", layout.cgroup_of(container)
         return self._mounts.call(
-            execs.start, runtime, str(layout.state), layout.bundle(container), container, spec, place, group
+            execs.start, maker.path, maker.state, layout.bundle(container), container, spec, place, group
         )
 
     def usage(self, container: str) -> Usage | None:
@@ -324,6 +342,9 @@ class CrunEngine:
                 self._making[owner] -= 1
                 if not self._making[owner]:
                     del self._making[owner]
+
+    def _maker(self, container: str) -> runtimes.Runtime:
+        return runtimes.maker_of(self._layout, container, self._parts.runtime)
 
     def _existing(self, container: str) -> Record:
         try:
@@ -389,7 +410,7 @@ class CrunEngine:
         The runtime keeps a fifo for a container that waits for `start`. When it is gone, the run was a real one, and
         how it ended is for its supervisor to say.
         """
-        if (self._layout.state / record.id / "exec.fifo").exists():
+        if Path(self._maker(record.id).state, record.id, "exec.fifo").exists():
             return False
         process.wait_gone(record.conmon_pid, record.conmon_started, _KILL_TAKES)
         ended = self._settle(record.id)
@@ -397,7 +418,8 @@ class CrunEngine:
 
     def _run_start(self, container: str) -> str:
         """Run `start` of the runtime; return why it failed, '' when it runs (perhaps since before a crash)."""
-        state, runtime = str(self._layout.state), self._parts.runtime
+        maker = self._maker(container)
+        state, runtime = maker.state, maker.path
         if not making.has_hooks(self._layout.bundle(container)) and conmon.let_go(runtime, state, container):
             return ""
         done = conmon.run_runtime(runtime, state, "start", container)

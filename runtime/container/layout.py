@@ -33,6 +33,10 @@ class Layout:
     def state(self) -> Path:
         return self.home / "oci"
 
+    def states(self) -> tuple[Path, ...]:
+        """Return the folders in which OCI runtimes keep their containers: the default's, and those of others."""
+        return (self.state, *sorted(path for path in self.home.glob("oci-*") if path.is_dir()))
+
     @property
     def exits(self) -> Path:
         return self.home / "exits"

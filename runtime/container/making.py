@@ -16,7 +16,18 @@ from typing import Protocol
 
 import msgspec
 
-from runtime.container import bundle, conmon, host, process, rootfs, seccomp, sysctls, ulimits
+from runtime.container import (
+    bundle,
+    conmon,
+    host,
+    process,
+    profiles,
+    rootfs,
+    runtimes,
+    seccomp,
+    sysctls,
+    ulimits,
+)
 from runtime.container.cgroup import CgroupV1, CgroupV2
 from runtime.container.layout import Layout
 from runtime.container.owners import APP_UID, FIRST, WIDTH, Owners, UserNamespaces
@@ -51,6 +62,8 @@ class Parts:
 
     layout: Layout
     runtime: str
+    runtimes: runtimes.Runtimes
+    seccomp_dir: Path
     cgroups: CgroupV1 | CgroupV2
     owners: Owners
     namespaces: UserNamespaces
@@ -107,17 +120,34 @@ def make(parts: Parts, request: Request) -> Record:
     """Make the container. Raises EngineError; then nothing of it is left but its log."""
     container = request.spec.id
     directory = parts.layout.bundle(container)
+    chosen = parts.runtimes.choose(request.spec.runtime)
     if directory.exists():
         unmake(parts, container, None)
     try:
         with contextlib.ExitStack() as undo:
             undo.callback(unmake, parts, container, None)
             directory.mkdir(mode=0o700)
-            record = _assemble(parts, request, _join_network(parts, request.spec, undo), undo)
+            runtimes.remember(directory, chosen)
+            late = parts.isolated and chosen.makes_network
+            slot = _join_network(parts, request.spec, undo, late=late)
+            record = _assemble(parts, request, Making(chosen, slot, late), undo)
             undo.pop_all()
             return record
     except OSError as error:
         raise EngineError(f"The container could not be made: {error}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What is decided about a container. `late`: its runtime makes the network namespace, connected afterwards."""
+
+    chosen: runtimes.Runtime
+    slot: Slot | None
+    late: bool
+
+    @property
+    def netns(self) -> str:
+        return self.slot.path if self.slot and not self.late else ""
 
 
 class _Config(msgspec.Struct):
@@ -138,13 +168,13 @@ class Household(Protocol):
 def unmake(parts: Household, container: str, record: Record | None) -> None:
     """Remove every trace of a container but its log. Nothing when it is gone."""
     layout = parts.layout
-    directory = layout.bundle(container)
+    directory, maker = layout.bundle(container), runtimes.maker_of(layout, container, parts.runtime)
     if record is None:
         process.kill_supervisors(str(directory))
     if record is None or record.exit is None or has_hooks(directory):
         # Of one that has ended the runtime would only remove the group and its folder, as is done below: 8 ms less.
         with contextlib.suppress(EngineError):  # then its control group is killed below
-            conmon.run_runtime(parts.runtime, str(layout.state), "delete", "--force", container)
+            conmon.run_runtime(maker.path, maker.state, "delete", "--force", container)
     if record is None:
         process.reap_soon(conmon.read_pid(directory), _CONMON_GRACE)
     else:
@@ -155,7 +185,7 @@ def unmake(parts: Household, container: str, record: Record | None) -> None:
     for name in (container, f"{container}.ext4"):
         (layout.scratch / name).unlink(missing_ok=True)
     (layout.exits / container).unlink(missing_ok=True)
-    shutil.rmtree(layout.state / container, ignore_errors=True)
+    shutil.rmtree(Path(maker.state, container), ignore_errors=True)
     shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -188,10 +218,12 @@ def member_of(parts: Parts, record: Record) -> rules.Member:
     return rules.Member(interface=slot.interface, address=slot.address, owner=owner)
 
 
-def _join_network(parts: Parts, spec: ContainerSpec, undo: contextlib.ExitStack) -> Slot | None:
+def _join_network(
+    parts: Parts, spec: ContainerSpec, undo: contextlib.ExitStack, *, late: bool
+) -> Slot | None:
     if spec.network is NetworkMode.NONE:
         return None
-    slot = parts.pool.take()
+    slot = parts.pool.reserve() if late else parts.pool.take()
     owner = _owner_mark(parts, spec.owner) if spec.network is NetworkMode.APP else 0
     member = rules.Member(interface=slot.interface, address=slot.address, owner=owner)
     undo.callback(leave_network, parts, member, slot)
@@ -214,8 +246,9 @@ def marks(owners: Owners) -> dict[str, int]:
     return {owner: mark_of(start) for owner, start in owners.all().items()}
 
 
-def _assemble(parts: Parts, request: Request, slot: Slot | None, undo: contextlib.ExitStack) -> Record:
-    spec, layout = request.spec, parts.layout
+def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.ExitStack) -> Record:
+    spec, layout, chosen, slot = request.spec, parts.layout, making.chosen, making.slot
+    profile = profiles.load(parts.seccomp_dir, spec.seccomp)
     start = parts.owners.range_start(spec.owner)
     uid_start = start if parts.isolated else None
     hostname = clean_hostname(spec.hostname or spec.name)
@@ -226,19 +259,23 @@ def _assemble(parts: Parts, request: Request, slot: Slot | None, undo: contextli
         "hostname": f"{hostname}\n",
     }
     root = _mount_root(parts, request, uid_start, files)
-    if slot is not None:
-        rootfs.mount_sysfs(root / "sys", slot.path)
+    if making.netns:
+        rootfs.mount_sysfs(root / "sys", making.netns)
     opened = [_open_volume(parts, volume, start, uid_start, undo) for volume in request.volumes]
     binds = _show_binds(parts, request, uid_start)
     binds += [
         bundle.Mounted(source=str(path), target=volume.target, writable=True)
         for volume, (_, path) in zip(request.volumes, opened, strict=True)
     ]
-    prepared = _prepare(parts, spec, root, slot, uid_start, tuple(binds), hostname)
+    prepared = _prepare(parts, spec, root, making.netns, uid_start, tuple(binds), hostname)
+    bpf = seccomp.compile_bpf(profile) if chosen.takes_bpf else ""
+    prepared = msgspec.structs.replace(prepared, profile=profile, seccomp_bpf=bpf)
     _write_config(layout.bundle(spec.id) / "config.json", spec, prepared)
     layout.log(spec.id).parent.mkdir(mode=0o700, exist_ok=True)
     stdio = conmon.Stdio(tty=spec.tty, stdin=spec.stdin, logged=spec.logged)
-    pid, conmon_pid = conmon.create(spec.id, parts.runtime, _places(layout, spec.id), stdio)
+    pid, conmon_pid = conmon.create(spec.id, chosen.path, _places(layout, spec.id, chosen.state), stdio)
+    if slot and making.late:
+        parts.pool.connect(slot, pid)
     sysctls.apply(pid, spec.sysctls, uid_start)
     record = Record(
         id=spec.id,
@@ -266,10 +303,10 @@ def _nameservers(parts: Parts, spec: ContainerSpec) -> tuple[str, ...]:
     return (rules.GATEWAY, *parts.nameservers) if spec.network is NetworkMode.APP else parts.nameservers
 
 
-def _places(layout: Layout, container: str) -> conmon.Places:
+def _places(layout: Layout, container: str, state: str) -> conmon.Places:
     return conmon.Places(
         bundle=str(layout.bundle(container)),
-        state=str(layout.state),
+        state=state,
         exits=str(layout.exits),
         log=str(layout.log(container)),
     )
@@ -316,7 +353,7 @@ def _show_binds(parts: Parts, request: Request, uid_start: int | None) -> list[b
 
 
 def _prepare(
-    parts: Parts, spec: ContainerSpec, root: Path, slot: Slot | None, uid_start: int | None,
+    parts: Parts, spec: ContainerSpec, root: Path, netns: str, uid_start: int | None,
     binds: tuple[bundle.Mounted, ...], hostname: str,
 ) -> bundle.Prepared:  # fmt: skip
     own_adjustment = int(Path("/proc/self/oom_score_adj").read_text())
@@ -325,14 +362,13 @@ def _prepare(
         cgroup=parts.layout.cgroup_of(spec.id),
         init=str(host.INIT),
         uid_start=uid_start,
-        netns=slot.path if slot else "",
+        netns=netns,
         binds=binds,
         ceilings=ulimits.own_ceilings(),
         oom_score_adj=max(300, own_adjustment),  # tenants go first; lowering needs CAP_SYS_RESOURCE
         cgroup_version=parts.cgroups.version,
         limits_swap=parts.cgroups.limits_swap(),
         ca_bundle=parts.ca_bundle is not None,
-        seccomp_bpf=seccomp.compile_bpf() if Path(parts.runtime).name == "crun" else "",
         hostname=hostname,
     )
 

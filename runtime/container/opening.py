@@ -17,6 +17,7 @@ from runtime.container.making import Parts
 from runtime.container.namespace import MountNamespace
 from runtime.container.owners import Owners, UserNamespaces
 from runtime.container.port import EngineError
+from runtime.container.runtimes import Runtimes, maker_of
 from runtime.container.storage import Record, load
 from runtime.images import hoststack, squashfs
 from runtime.images.store import Images
@@ -54,6 +55,8 @@ def open_parts(
     parts = Parts(
         layout=layout,
         runtime=runtime,
+        runtimes=Runtimes(layout, runtime, None if config.runtimes is None else dict(config.runtimes)),
+        seccomp_dir=config.seccomp_dir,
         cgroups=cgroups,
         owners=owners,
         namespaces=namespaces,
@@ -88,8 +91,11 @@ def remove_leftovers(parts: Parts, records: tuple[Record, ...]) -> None:
     parts.volumes.adopt(key for record in records for key in record.volumes)
     for container in _names(layout.bundles, layout.works) - known:
         making.unmake(parts, container, None)
-    for container in _names(layout.state) - known:
-        conmon.run_runtime(parts.runtime, str(layout.state), "delete", "--force", container)
+    for state in layout.states():
+        for container in {entry.name for entry in state.iterdir() if entry.is_dir()} - known:
+            maker = maker_of(layout, container, parts.runtime)
+            conmon.run_runtime(maker.path, str(state), "delete", "--force", container)
+            shutil.rmtree(state / container, ignore_errors=True)
     for container in set(parts.cgroups.children(layout.cgroup)) - known:
         making.kill_group(parts.cgroups, layout.cgroup_of(container))
     for name in _names(layout.exits) - known:

@@ -19,6 +19,7 @@ from runtime.model import (
     HostNetwork,
     ImageRef,
     Member,
+    Offer,
     Peer,
     Struct,
 )
@@ -287,6 +288,9 @@ class Engine(Protocol):
 
     def network(self) -> HostNetwork:
         """Return what peers must know of this host."""
+
+    def offer(self) -> Offer:
+        """Return what containers here may choose: runtimes and seccomp profiles, as of now."""
 
     def serve_names(self, port: int) -> None:
         """Lead what containers ask 169.254.1.1 on port 53 to this port of it."""

@@ -99,12 +99,17 @@ def parse_signal_mask(status: str) -> int:
     return functools.reduce(operator.or_, masks, 0)
 
 
+_RUNC_INIT = b"runc\0init\0"
+
+
 def wait_catching(pid: int, number: int, timeout: float) -> None:
-    """Wait until the process would notice the signal: the kernel drops it for a PID 1 that has no handler yet."""
+    """Wait until the process would notice the signal: the kernel drops it for a PID 1 that has no handler yet, and
+    runc's own, which stays for a moment after `runc start`, catches it and does nothing."""
     deadline, bit = time.monotonic() + timeout, 1 << (number - 1)
     while time.monotonic() < deadline:
         try:
-            if parse_signal_mask(Path(f"/proc/{pid}/status").read_text()) & bit:
+            mask = parse_signal_mask(Path(f"/proc/{pid}/status").read_text())
+            if mask & bit and Path(f"/proc/{pid}/cmdline").read_bytes() != _RUNC_INIT:
                 return
         except OSError:
             return

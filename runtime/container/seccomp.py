@@ -1,24 +1,27 @@
 """The system calls a tenant may make, as a filter the kernel takes as is.
 
-In: the list below.  Out: BPF (for crun's annotation) and the same filter in the words of the OCI runtime spec.
+In: the lists below, or an operator's profile.  Out: BPF (for crun's annotation) and the same filter in the words of
+the OCI runtime spec.
 The list is containers-common's seccomp.json resolved for a process without capabilities, less what such a process
 can still do harm with: new namespaces, mounts and the fs* calls, keyrings, tracing, io_uring, unusual sockets.
-What is not listed answers ENOSYS, which programs take as "old kernel". crun 1.8 compiles a profile at each start
-(30 ms); precompiled it costs nothing.
+What is known and refused answers EPERM, as with any unprivileged process; what is not listed at all answers ENOSYS,
+which programs take as "old kernel". crun 1.8 compiles a profile at each start (30 ms); precompiled it costs nothing.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import functools
 import platform
 import socket
 import tempfile
 from typing import Any
 
+from runtime.container.syscall_rules import KILL, Comparison, Profile, Rule
+
 _CLONE_NEW_NAMESPACES = 0x7E020000
-_ENOSYS = 38
 
 _NAMES = """
     accept accept4 access alarm arch_prctl bind brk capget capset chdir chmod chown clock_getres clock_gettime
@@ -49,54 +52,107 @@ _NAMES = """
     writev
 """
 ALLOWED: tuple[str, ...] = tuple(_NAMES.split())
+_REFUSED_NAMES = """
+    acct add_key adjtimex bpf chroot clock_adjtime clock_settime delete_module fanotify_init fsconfig fsmount fsopen
+    fspick finit_module init_module ioperm iopl io_uring_enter io_uring_register io_uring_setup kcmp kexec_file_load
+    kexec_load keyctl lookup_dcookie modify_ldt mount mount_setattr move_mount move_pages name_to_handle_at nfsservctl
+    open_by_handle_at open_tree perf_event_open pidfd_getfd pivot_root process_madvise process_vm_readv
+    process_vm_writev ptrace quotactl quotactl_fd reboot request_key setdomainname sethostname setns settimeofday
+    swapoff swapon syslog umount umount2 unshare userfaultfd vhangup vm86 vm86old
+"""
+REFUSED: tuple[str, ...] = tuple(_REFUSED_NAMES.split())
 _FAMILIES = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)
 _PERSONALITIES = (0x0, 0x0008, 0x20000, 0x20008, 0xFFFFFFFF)
 
 
-@functools.cache
-def compile_bpf() -> str:
+def _when(name: str, *arguments: tuple[int, int, int, str]) -> Rule:
+    args = (Comparison(index=i, value=one, value_two=two, op=op) for i, one, two, op in arguments)
+    return Rule(name=name, args=tuple(args))
+
+
+def _builtin() -> Profile:
+    rules = [Rule(name=name) for name in ALLOWED]
+    rules.append(_when("clone", (0, _CLONE_NEW_NAMESPACES, 0, "SCMP_CMP_MASKED_EQ")))
+    rules += [_when("socket", (0, int(family), 0, "SCMP_CMP_EQ")) for family in _FAMILIES]
+    route = ((0, int(socket.AF_NETLINK), 0, "SCMP_CMP_EQ"), (2, 0, 0, "SCMP_CMP_EQ"))
+    rules.append(_when("socket", *route))
+    rules += [_when("personality", (0, value, 0, "SCMP_CMP_EQ")) for value in _PERSONALITIES]
+    rules += [Rule(name=name, errno=errno.EPERM) for name in REFUSED]
+    return Profile(rules=tuple(rules), default_errno=errno.ENOSYS)
+
+
+BUILTIN = _builtin()
+
+
+@functools.lru_cache(maxsize=64)
+def compile_bpf(profile: Profile = BUILTIN) -> str:
     """Return the filter for this machine's architecture as base64 of BPF instructions."""
     import pyseccomp as sc
 
-    program = sc.SyscallFilter(sc.ERRNO(_ENOSYS))
+    program = sc.SyscallFilter(_action(profile.default_errno))
     with contextlib.suppress(OSError, ValueError):  # a tree instead of a list; libseccomp before 2.5 has none
         program.set_attr(sc.Attr.CTL_OPTIMIZE, 2)
-    for name in ALLOWED:
-        with contextlib.suppress(
-            OSError, ValueError, RuntimeError
-        ):  # unknown to this architecture or libseccomp
-            program.add_rule(sc.ALLOW, name)
-    program.add_rule(sc.ALLOW, "clone", sc.Arg(0, sc.MASKED_EQ, _CLONE_NEW_NAMESPACES, 0))
-    for family in _FAMILIES:
-        program.add_rule(sc.ALLOW, "socket", sc.Arg(0, sc.EQ, int(family)))
-    program.add_rule(sc.ALLOW, "socket", sc.Arg(0, sc.EQ, int(socket.AF_NETLINK)), sc.Arg(2, sc.EQ, 0))
-    for value in _PERSONALITIES:
-        program.add_rule(sc.ALLOW, "personality", sc.Arg(0, sc.EQ, value))
+    for rule in profile.effective:
+        if _known(rule.name):
+            program.add_rule(_action(rule.errno), rule.name, *(_argument(one) for one in rule.args))
     with tempfile.TemporaryFile() as file:
         program.export_bpf(file)
         file.seek(0)
         return base64.b64encode(file.read()).decode()
 
 
-def describe() -> dict[str, Any]:
+def _action(number: int) -> int:
+    import pyseccomp as sc
+
+    action: int = sc.ALLOW if number == 0 else sc.KILL_PROCESS if number == KILL else sc.ERRNO(number)
+    return action
+
+
+def _argument(one: Comparison) -> Any:
+    import pyseccomp as sc
+
+    return sc.Arg(one.index, getattr(sc, one.op.removeprefix("SCMP_CMP_")), one.value, one.value_two)
+
+
+@functools.cache
+def _known(name: str) -> bool:
+    """Tell whether libseccomp knows a call and this architecture has it: those of others have negative numbers."""
+    import pyseccomp as sc
+
+    try:
+        return int(sc.resolve_syscall(sc.Arch.NATIVE, name)) >= 0
+    except (OSError, ValueError):
+        return False
+
+
+def describe(profile: Profile = BUILTIN) -> dict[str, Any]:
     """Return `linux.seccomp` of config.json: what runtimes other than crun read."""
-    rules: list[dict[str, Any]] = [{"names": list(ALLOWED), "action": "SCMP_ACT_ALLOW"}]
-    rules.append(_rule("clone", (0, _CLONE_NEW_NAMESPACES, 0, "SCMP_CMP_MASKED_EQ")))
-    rules += [_rule("socket", (0, int(family), 0, "SCMP_CMP_EQ")) for family in _FAMILIES]
-    route = ((0, int(socket.AF_NETLINK), 0, "SCMP_CMP_EQ"), (2, 0, 0, "SCMP_CMP_EQ"))
-    rules.append(_rule("socket", *route))
-    rules += [_rule("personality", (0, value, 0, "SCMP_CMP_EQ")) for value in _PERSONALITIES]
-    return {
-        "defaultAction": "SCMP_ACT_ERRNO",
-        "defaultErrnoRet": _ENOSYS,
-        "architectures": [f"SCMP_ARCH_{platform.machine().upper()}"],
-        "syscalls": rules,
-    }
-
-
-def _rule(name: str, *arguments: tuple[int, int, int, str]) -> dict[str, Any]:
-    args = [
-        {"index": index, "value": value, "valueTwo": two, "op": operator}
-        for index, value, two, operator in arguments
+    plain: dict[int, list[str]] = {}
+    for rule in profile.effective:
+        if not rule.args:
+            plain.setdefault(rule.errno, []).append(rule.name)
+    rules = [{"names": names} | _verdict(number) for number, names in plain.items()]
+    rules += [
+        {"names": [rule.name]} | _verdict(rule.errno) | {"args": [_shown(one) for one in rule.args]}
+        for rule in profile.effective
+        if rule.args
     ]
-    return {"names": [name], "action": "SCMP_ACT_ALLOW", "args": args}
+    default = _verdict(profile.default_errno)
+    document: dict[str, Any] = {"defaultAction": default["action"]}
+    if "errnoRet" in default:
+        document["defaultErrnoRet"] = default["errnoRet"]
+    return document | {"architectures": [f"SCMP_ARCH_{platform.machine().upper()}"], "syscalls": rules}
+
+
+def _verdict(number: int) -> dict[str, Any]:
+    if number == 0:
+        return {"action": "SCMP_ACT_ALLOW"}
+    return (
+        {"action": "SCMP_ACT_KILL_PROCESS"}
+        if number == KILL
+        else {"action": "SCMP_ACT_ERRNO", "errnoRet": number}
+    )
+
+
+def _shown(one: Comparison) -> dict[str, Any]:
+    return {"index": one.index, "value": one.value, "valueTwo": one.value_two, "op": one.op}

@@ -28,7 +28,8 @@ _DRAFT = re.compile(r"\..+\.(new|\d+)\Z")
 
 def look(place: Place, known: Known) -> Iterator[Leftover]:
     layout = place.layout
-    for kind, folder in (("bundle", layout.bundles), ("runtime state", layout.state)):
+    folders = [("bundle", layout.bundles), *(("runtime state", state) for state in layout.states())]
+    for kind, folder in folders:
         for path in _unknown(folder, known.containers):
             yield Leftover(kind, str(path), "belongs to no container", partial(_unmake, place, path.name))
     for path in _unknown(layout.exits, known.containers):

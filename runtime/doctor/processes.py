@@ -15,7 +15,7 @@ from pathlib import Path
 from runtime.container import process
 from runtime.doctor.place import Known, Leftover, Place
 
-PROGRAMS = ("conmon", "crun", "runc")
+PROGRAMS = ("conmon", "crun", "runc", "runsc", "kata-runtime", "krun")
 END_SECONDS = 10.0
 
 
@@ -30,9 +30,9 @@ class Process:
 
 
 def look(place: Place, known: Known) -> Iterator[Leftover]:
-    bundles, state = str(place.layout.bundles), str(place.layout.state)
+    bundles, states = str(place.layout.bundles), tuple(map(str, place.layout.states()))
     for one in _running():
-        problem = judge(one, bundles, state, known)
+        problem = judge(one, bundles, states, known)
         if problem:
             remedy = partial(process.end, one.pid, one.started, END_SECONDS)
             yield Leftover("process", f"{one.program} {one.pid}", problem, remedy)
@@ -41,9 +41,11 @@ def look(place: Place, known: Known) -> Iterator[Leftover]:
         yield Leftover("process", f"{program} {pid}", text, partial(process.reap, pid))
 
 
-def judge(one: Process, bundles: str, state: str, known: Known) -> str:
+def judge(one: Process, bundles: str, states: tuple[str, ...], known: Known) -> str:
     """Say what is wrong with a process, '' when nothing is or it is none of ours. Pure."""
-    ours = state in one.words or any(word.startswith(f"{bundles}/") for word in one.words)
+    ours = any(state in one.words for state in states) or any(
+        word.startswith(f"{bundles}/") for word in one.words
+    )
     if not ours or one.program not in PROGRAMS:
         return ""
     if not known.containers.intersection(one.words):

@@ -122,6 +122,23 @@ class Pool:
             if self._ready.qsize() + self._wanted.qsize() < self._size:
                 self._wanted.put(True)
 
+    def reserve(self) -> Slot:
+        """Return a slot for a namespace that somebody else makes; `connect` it when it is there."""
+        for _ in range(_NAME_ATTEMPTS):
+            slot = self._reserve()
+            if not Path("/sys/class/net", slot.interface).exists():
+                return slot
+            self.release(slot)
+        raise EngineError("No free interface name was found for a container network.")
+
+    def connect(self, slot: Slot, pid: int) -> None:
+        """Connect the network namespace of process `pid` as one of the pool's would be. In the mount namespace."""
+        try:
+            with Path(f"/proc/{pid}/ns/net").open("rb") as inside:
+                self._connect(slot, lambda: syscalls.setns(inside.fileno(), syscalls.CLONE_NEWNET))
+        except OSError as error:
+            raise EngineError(f"A container network could not be made: {error}.") from error
+
     def slot(self, number: int, address: str) -> Slot:
         """Return the slot of a container known from its record."""
         return Slot(
@@ -170,7 +187,7 @@ class Pool:
         for _ in range(_NAME_ATTEMPTS):
             slot = self._reserve()
             try:
-                self._connect(slot)
+                self._connect(slot, lambda: syscalls.unshare(syscalls.CLONE_NEWNET))
                 return slot
             except OSError as error:
                 self.release(slot)
@@ -186,10 +203,10 @@ class Pool:
             slot = self._live[self._number] = self.slot(self._number, address)
             return slot
 
-    def _connect(self, slot: Slot) -> None:
+    def _connect(self, slot: Slot, enter: Callable[[], None]) -> None:
         host = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            syscalls.unshare(syscalls.CLONE_NEWNET)
+            enter()
             try:
                 _pin(Path(slot.path))
                 self._furnish(slot, host)

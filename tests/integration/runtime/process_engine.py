@@ -36,6 +36,7 @@ from runtime.model import (
     HostNetwork,
     ImageRef,
     Member,
+    Offer,
     Peer,
 )
 
@@ -61,6 +62,9 @@ class ProcessEngine:
 
     def network(self) -> HostNetwork:
         return HostNetwork()
+
+    def offer(self) -> Offer:
+        return Offer()
 
     def serve_names(self, port: int) -> None:
         """Processes ask the host's own name servers."""

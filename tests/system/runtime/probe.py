@@ -4,6 +4,7 @@ import ctypes
 import errno
 import json
 import os
+import resource
 import socket
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -83,6 +84,30 @@ READS = (
     "/dev/loop-control", "/dev/kvm", "/dev/fuse", "/dev/net/tun", "/proc/1/environ", "/etc/shadow", "/root/.ssh",
     "/sys/kernel/debug", "/sys/firmware/efi", "/proc/1/root/etc/shadow",
 )  # fmt: skip
+
+
+MASKED = (
+    "/proc/acpi", "/proc/asound", "/proc/config.gz", "/proc/interrupts", "/proc/kallsyms", "/proc/kcore",
+    "/proc/key-users", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list",
+    "/proc/timer_stats", "/sys/dev/block", "/sys/devices/virtual/powercap", "/sys/firmware", "/sys/fs/selinux",
+)  # fmt: skip
+READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/sys", "/usr")
+LIMITS = ("nofile", "core", "nproc", "stack", "memlock")
+
+
+def shows_something(path):
+    """A masked file is empty, a masked directory has no entry; one that the kernel has not cannot show anything."""
+    try:
+        if os.path.isdir(path):
+            return bool(os.listdir(path))
+        with open(path, "rb") as file:
+            return bool(file.read(1))
+    except OSError:
+        return False
+
+
+def is_writable_mount(path):
+    return os.path.exists(path) and not os.statvfs(path).f_flag & os.ST_RDONLY
 
 
 def attempt_call(number, *arguments):
@@ -177,6 +202,12 @@ print(
             "cgroups": os.listdir("/sys/fs/cgroup"),
             "writable": writable_directories(),
             "not_nosuid": suid_files_that_work(),
+            "unmasked": [path for path in MASKED if shows_something(path)],
+            "not_readonly": [path for path in READONLY if is_writable_mount(path)],
+            "root_readonly": bool(os.statvfs("/").f_flag & os.ST_RDONLY),
+            "rlimits": {
+                name: list(resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))) for name in LIMITS
+            },
             "secrets": [name for name in os.environ if name.startswith(("_OCI", "LISTEN_", "NOTIFY_"))],
         }
     )

@@ -26,9 +26,9 @@ def spec(name: str, argv: tuple[str, ...] = FOREVER) -> ContainerSpec:
     return ContainerSpec(id=name, owner="app-1", name="web.1", rootfs=Rootfs(host=True), argv=argv)
 
 
-@pytest.fixture(scope="module")
-def opened(open_host: Callable[..., Host]) -> Engine:
-    return open_host().engine
+@pytest.fixture(scope="module", params=["crun", "runc"])
+def opened(open_host: Callable[..., Host], request: pytest.FixtureRequest) -> Engine:
+    return open_host(runtime=request.param).engine
 
 
 @pytest.fixture

@@ -32,22 +32,55 @@ EXPECTED: dict[str, Any] = {
     "cgroups": [],
     "writable": ["/app", "/dev/mqueue", "/dev/shm", "/run", "/tmp", "/var/tmp"],
     "secrets": [],
+    "unmasked": [],
+    "not_readonly": [],
 }
+# A refused call answers as it does to any unprivileged process; what is not in either list, as an old kernel would.
+UNKNOWN = {"clone_newuser", "clone3", "memfd_secret", "personality_odd"}
+# Without a user namespace crun drops the flag of /; no_new_privs makes suid files harmless all the same. With one runc
+# binds the host's device nodes one by one instead of making them: they are no programs.
+NOT_NOSUID = {
+    ("crun", True): [],
+    ("crun", False): ["/"],
+    ("runc", True): [f"/dev/{name}" for name in ("null", "random", "full", "tty", "zero", "urandom")],
+    ("runc", False): [],
+}
+ULIMITS = {"nofile": (300, 400), "nproc": (64, 64), "stack": (2**20, 2**22), "memlock": (4096, 4096)}
 
 
-@pytest.mark.parametrize("network", [NetworkMode.APP, NetworkMode.BUILD])
-@pytest.mark.parametrize("namespaces", [True, False])
-def test_the_probe_gets_nothing(open_host, network: NetworkMode, namespaces: bool) -> None:
-    host = open_host(user_namespaces=namespaces)
+@pytest.mark.parametrize(
+    ("network", "namespaces", "runtime"),
+    [
+        (NetworkMode.APP, True, "crun"),
+        (NetworkMode.APP, False, "crun"),
+        (NetworkMode.BUILD, True, "crun"),
+        (NetworkMode.BUILD, False, "crun"),
+        (NetworkMode.APP, True, "runc"),
+        (NetworkMode.APP, False, "runc"),
+    ],
+)
+def test_the_probe_gets_nothing(open_host, network: NetworkMode, namespaces: bool, runtime: str) -> None:
+    host = open_host(user_namespaces=namespaces, runtime=runtime)
     result = _probe(host, network)
-    allowed = {name: answer for name, answer in result["calls"].items() if answer != "ENOSYS"}
-    assert allowed == {}
+    assert {name: answer for name, answer in result["calls"].items() if answer != _refusal(name)} == {}
     assert {name: result[name] for name in EXPECTED} == EXPECTED
     assert result["uid_map"] == (["0", "1000000", "65536"] if namespaces else ["0", "0", "4294967295"])
-    # Without a user namespace crun drops the flag of /; no_new_privs makes suid files harmless all the same.
-    assert result["not_nosuid"] == ([] if namespaces else ["/"])
+    assert result["not_nosuid"] == NOT_NOSUID[runtime, namespaces]
+    assert result["root_readonly"] is False
     assert result["pids"][0] == 1
     assert len(result["pids"]) == 2  # the init and the probe
+
+
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+def test_what_the_spec_sets_is_seen_inside(host: Host, runtime: str) -> None:
+    """Resource limits, masked and read-only paths, no new privileges, a read-only root: each as it was set."""
+    result = _probe(host, NetworkMode.APP, runtime=runtime, readonly=True, ulimits=ULIMITS)
+    assert result["rlimits"] == {name: list(pair) for name, pair in ({"core": (0, 0)} | ULIMITS).items()}
+    assert (result["unmasked"], result["not_readonly"]) == ([], [])
+    assert (result["no_new_privs"], result["seccomp"]) == ("1", "2")
+    assert result["root_readonly"] is True
+    assert result["writable"] == ["/dev/mqueue", "/dev/shm", "/tmp"]
+    assert {name: answer for name, answer in result["calls"].items() if answer != _refusal(name)} == {}
 
 
 def test_a_memory_and_a_process_bomb_stay_inside(host: Host) -> None:
@@ -90,10 +123,16 @@ def test_other_apps_processes_are_out_of_reach(host: Host) -> None:
         host.engine.delete(victim)
 
 
-def _probe(host: Host, network: NetworkMode) -> dict[str, Any]:
+def _refusal(call: str) -> str:
+    return "ENOSYS" if call in UNKNOWN else "EPERM"
+
+
+def _probe(host: Host, network: NetworkMode, **changes: Any) -> dict[str, Any]:
     probe = Path(__file__).with_name("probe.py")
     binds = (Bind(source=str(probe), target="/app/probe.py"),)
-    ended, output = host.run("/usr/bin/python3", "/app/probe.py", create={"binds": binds}, network=network)
+    ended, output = host.run(
+        "/usr/bin/python3", "/app/probe.py", create={"binds": binds}, network=network, **changes
+    )
     assert ended.code == 0, output
     result: dict[str, Any] = json.loads(output)
     return result

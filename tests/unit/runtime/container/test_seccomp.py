@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import errno
 import struct
 
 import pytest
 
-from runtime.container.seccomp import ALLOWED, compile_bpf, describe
+from runtime.container.seccomp import ALLOWED, REFUSED, compile_bpf, describe
 
 pytestmark = pytest.mark.unit
 
@@ -23,6 +24,7 @@ DANGEROUS = {
 def test_no_dangerous_call_is_allowed_without_condition() -> None:
     assert not DANGEROUS & set(ALLOWED)
     assert len(set(ALLOWED)) == len(ALLOWED)
+    assert not set(ALLOWED) & set(REFUSED)
 
 
 def test_the_filter_is_a_program_for_this_machine() -> None:
@@ -34,7 +36,10 @@ def test_the_filter_is_a_program_for_this_machine() -> None:
 
 
 def test_both_forms_have_the_same_conditions() -> None:
-    rules = describe()["syscalls"]
-    conditional = [rule["names"][0] for rule in rules[1:]]
-    assert conditional == ["clone", "socket", "socket", "socket", "socket"] + ["personality"] * 5
-    assert all(rule["args"] for rule in rules[1:])
+    allowed, refused, *conditional = describe()["syscalls"]
+    names = [rule["names"][0] for rule in conditional]
+    assert names == ["clone", "socket", "socket", "socket", "socket"] + ["personality"] * 5
+    assert all(rule["args"] for rule in conditional)
+    assert (allowed["action"], refused["action"]) == ("SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO")
+    assert refused["errnoRet"] == errno.EPERM
+    assert {"mount", "keyctl", "ptrace", "unshare", "bpf"} <= set(refused["names"])

@@ -43,7 +43,7 @@ KNOWN = Known(
     ],
 )
 def test_processes(program: str, pid: int, words: tuple[str, ...], wrong: bool) -> None:
-    assert bool(judge(Process(pid, 1, program, words), "/data/c", "/data/oci", KNOWN)) is wrong
+    assert bool(judge(Process(pid, 1, program, words), "/data/c", ("/data/oci",), KNOWN)) is wrong
 
 
 @pytest.mark.parametrize(
