@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 
+from runtime.tls import Credentials
+
 # Variables of the other processes, read by their own configuration modules.
 FOREIGN_PREFIXES = ("PAAS_AGENT_", "PAAS_ROUTER_", "PAAS_TEST_", "PAAS_CLI_")
 FOREIGN = {"PAAS_HAPROXY", "PAAS_APP", "PAAS_URL", "PAAS_TOKEN"}
@@ -32,6 +34,10 @@ class Configuration:
     router_port: int = 8080
     agent_port: int = 5010
     router_control_port: int = 5020
+    machine_port: int = 5444  # mutual TLS, for agents and routers; without the variable 444 above the API's
+    machine_bind: str = (
+        ""  # its address ("": that of the other ports); others than this machine need it to join
+    )
     gateway_port: int = (
         5443  # TLS: API, dashboard, git, attached runs; without the variable 443 above the API's
     )
@@ -68,6 +74,15 @@ class Configuration:
     def ca_file(self) -> Path:
         """The certificate of the platform's own authority, for clients of the gateway."""
         return self.home / "ca" / "ca.pem"
+
+    def credentials(self, name: str) -> Credentials:
+        """What a part of this box shows to the others: `controller`, `agent` or `router`."""
+        return Credentials(self.home / "machines" / f"{name}.pem", self.ca_file)
+
+    @property
+    def machine_address(self) -> tuple[str, int]:
+        """Where the controller listens for agents and routers."""
+        return self.machine_bind or self.bind, self.machine_port
 
     @property
     def git_url(self) -> str:
@@ -125,14 +140,16 @@ def read(environ: Mapping[str, str]) -> Configuration:
     if problems:
         raise ConfigurationError("\n".join(problems))
     settings = Configuration(**values)  # type: ignore[arg-type]
-    if "gateway_port" in values:
-        return settings
-    return replace(settings, gateway_port=_gateway_port(settings.api_port))
+    if "gateway_port" not in values:
+        settings = replace(settings, gateway_port=_port_near(settings.api_port, 443))
+    if "machine_port" not in values:
+        settings = replace(settings, machine_port=_port_near(settings.api_port, 444))
+    return settings
 
 
-def _gateway_port(api_port: int) -> int:
-    """Platforms side by side have different API ports; so their gateways have different ports without being told."""
-    return api_port + 443 if api_port + 443 <= 65535 else api_port - 443
+def _port_near(api_port: int, distance: int) -> int:
+    """Platforms side by side have different API ports; so their other ports differ without being told."""
+    return api_port + distance if api_port + distance <= 65535 else api_port - distance
 
 
 @cache

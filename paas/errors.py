@@ -37,6 +37,12 @@ class Forbidden(PaasError):
     id, status = "forbidden", 403
 
 
+class Removed(PaasError):
+    """A machine that is no part of the platform any more."""
+
+    id, status = "removed", 403
+
+
 class NotFound(PaasError):
     id, status = "not_found", 404
 

@@ -9,10 +9,13 @@ import gc
 
 from django.urls import get_resolver
 
+from paas.machine_port import URLS
+
 
 def preload() -> None:
     """Import all views; freeze what is alive: a collection would write to its pages and so copy them (fork(2))."""
-    for pattern in get_resolver().url_patterns:
-        getattr(pattern, "url_patterns", None)
+    for urls in (None, URLS):
+        for pattern in get_resolver(urls).url_patterns:
+            getattr(pattern, "url_patterns", None)
     gc.collect()
     gc.freeze()

@@ -15,16 +15,16 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
+# Tokens that machines showed each other before they had certificates; a set-up throws them away.
+REPLACED = ("agent_token", "router_token", "machine_token")
+
 
 @dataclass(frozen=True, repr=False)
 class Secrets:
-    """Keys and machine credentials. `encryption_keys`: Fernet keys, newest first (older ones still decrypt)."""
+    """Keys of the installation. `encryption_keys`: Fernet keys, newest first (older ones still decrypt)."""
 
     django_key: str
     encryption_keys: tuple[str, ...]
-    agent_token: str  # the controller shows it to agents
-    router_token: str  # the controller shows it to routers
-    machine_token: str  # agents and routers show it to the controller
     gateway_key: str  # the controller signs tickets for attached runs with it, gateways check them
 
 
@@ -39,9 +39,6 @@ def make_secrets(home: Path) -> Secrets:
         made = Secrets(
             django_key=secrets.token_urlsafe(48),
             encryption_keys=(Fernet.generate_key().decode(),),
-            agent_token=secrets.token_urlsafe(32),
-            router_token=secrets.token_urlsafe(32),
-            machine_token=secrets.token_urlsafe(32),
             gateway_key=secrets.token_urlsafe(32),
         )
         write_private(file, json.dumps(asdict(made)), exclusive=True)
@@ -55,7 +52,15 @@ def read_secrets(home: Path) -> Secrets:
     # An installation that is older than the gateway has no key for it: one that only this file's owner can derive.
     derived = hashlib.sha256(f"gateway:{values['django_key']}".encode()).hexdigest()
     values.setdefault("gateway_key", derived)
-    return Secrets(**values)
+    return Secrets(**{name: value for name, value in values.items() if name not in REPLACED})
+
+
+def drop_replaced(home: Path) -> None:
+    """Take out of the file what is no secret any more."""
+    values = json.loads(secrets_file(home).read_text())
+    kept = {name: value for name, value in values.items() if name not in REPLACED}
+    if kept != values:
+        write_private(secrets_file(home), json.dumps(kept))
 
 
 def write_private(file: Path, text: str, *, exclusive: bool = False) -> None:

@@ -1,6 +1,7 @@
 """Attaching to a container, or to a further process in one, through its host's agent: types and an asyncio client.
 
-In: the agent's address and token.  Out: an `Attachment`: bytes both ways, resize, half-close, signals, how it ended.
+In: the agent's address, and a TLS context or a token.  Out: an `Attachment`: bytes both ways, resize, half-close,
+signals, how it ended.
 
 The wire is a websocket (RFC 6455). Binary messages begin with a channel byte (0 stdin, 1 stdout, 2 stderr); text
 messages are JSON `Control`s. Imports nothing heavy: a process that carries many sessions must stay small.
@@ -214,7 +215,8 @@ async def _open(
 
 
 def _head(method: str, base_url: str, path: str, token: str, extra: dict[str, str]) -> bytes:
-    headers = {"Host": urlsplit(base_url).netloc, "Authorization": f"Bearer {token}", **extra}
+    shown = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = {"Host": urlsplit(base_url).netloc, **shown, **extra}
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
     return "\r\n".join(lines).encode()
 

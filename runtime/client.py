@@ -1,16 +1,18 @@
 """The agent's HTTP API as a synchronous client, for workers and the command line.
 
-In: a base URL and a token.  Out: values of `runtime.model`; failures are `AgentUnavailable` or `AgentRefused`.
+In: a base URL, and a TLS context or a token.  Out: values of `runtime.model`; failures are `AgentUnavailable` or
+`AgentRefused`.
 
 Thread-safe: one instance may be shared. Imports nothing but urllib3 and the types.
 """
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import urllib3
 
@@ -79,15 +81,21 @@ class UsageReport(Struct):
 
 
 class AgentClient:
-    """Calls to one host's agent. `timeout` in seconds bounds each answer (long waits get theirs on top)."""
+    """Calls to one host's agent. `timeout` in seconds bounds each answer (long waits get theirs on top).
 
-    def __init__(self, base_url: str, token: str, timeout: float = 10.0) -> None:
+    `tls`: of `runtime.tls.client_context`, for an https URL; otherwise the agent wants its token.
+    """
+
+    def __init__(
+        self, base_url: str, token: str = "", timeout: float = 10.0, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._base = base_url.rstrip("/")
         self._timeout = timeout
         self._pool = urllib3.PoolManager(
             maxsize=16,
             retries=urllib3.Retry(total=2, connect=1, read=0, redirect=0, other=0, backoff_factor=0.1),
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            **_security(tls),
         )
 
     def close(self) -> None:
@@ -228,8 +236,15 @@ class AgentClient:
         )
 
 
+def _security(tls: ssl.SSLContext | None) -> dict[str, Any]:
+    """The context itself looks who answers: names in certificates mean nothing here."""
+    return {"ssl_context": tls, "assert_hostname": False} if tls else {}
+
+
 def _reason(error: Exception) -> str:
     cause = getattr(error, "reason", None) or error
+    if isinstance(cause, urllib3.exceptions.SSLError):
+        return f"no trust: {cause.args[0] if cause.args else cause}"
     return type(cause).__name__
 
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from runtime.container.runtimes import read_setting
+from runtime.tls import Credentials
 
 T = TypeVar("T")
 PREFIX = "PAAS_AGENT_"
@@ -26,6 +27,8 @@ DEFAULTS = {
     "TOKEN_FILE": "",
     "CONTROLLER": "",
     "CONTROLLER_TOKEN_FILE": "",
+    "MACHINE_FILE": "",
+    "AUTHORITY_FILE": "",
     "SUBNET": "10.87.0.0/20",
     "TAG": "paas",
     "BLOCKED": "",
@@ -49,7 +52,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """What one agent is told. Tokens are kept out of `repr`."""
+    """What one agent is told. Tokens are kept out of `repr`. With `credentials` (mutual TLS) there are none."""
 
     home: Path
     listen_host: str
@@ -58,6 +61,7 @@ class Settings:
     token: str = field(repr=False)
     controller: str
     controller_token: str = field(repr=False)
+    credentials: Credentials | None
     subnet: str
     tag: str
     blocked: tuple[str, ...]
@@ -97,14 +101,22 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 
     host, port = read("LISTEN", parse_listen, ("", 0))
     controller = read("CONTROLLER", _controller, "")
+    machine = read("MACHINE_FILE", _optional_file, None)
+    authority = read("AUTHORITY_FILE", _optional_file, None)
+    secured = bool(values["MACHINE_FILE"])
+    if secured != bool(values["AUTHORITY_FILE"]):
+        problems.append(f"{PREFIX}MACHINE_FILE and {PREFIX}AUTHORITY_FILE go together: set both.")
+    if secured != controller.startswith("https:") and controller:
+        problems.append(f"{PREFIX}CONTROLLER: https:// and {PREFIX}MACHINE_FILE go together.")
     settings = Settings(
         home=read("HOME", _home, Path("/")),
         listen_host=host,
         listen_port=port,
         host_id=read("HOST_ID", _host_id, ""),
-        token=read("TOKEN_FILE", _token, ""),
+        token="" if secured else read("TOKEN_FILE", _token, ""),
         controller=controller,
-        controller_token=read("CONTROLLER_TOKEN_FILE", _token, "") if controller else "",
+        controller_token=read("CONTROLLER_TOKEN_FILE", _token, "") if controller and not secured else "",
+        credentials=_credentials(machine, authority),
         subnet=read("SUBNET", _subnet, ""),
         tag=read("TAG", _tag, ""),
         blocked=read("BLOCKED", _networks, ()),
@@ -123,6 +135,10 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     if problems:
         raise SettingsError("\n".join(problems))
     return settings
+
+
+def _credentials(machine: Path | None, authority: Path | None) -> Credentials | None:
+    return Credentials(machine, authority) if machine and authority else None
 
 
 def parse_listen(text: str) -> tuple[str, int]:

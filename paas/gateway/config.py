@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runtime.tls import Credentials
+
 PREFIX = "PAAS_GATEWAY_"
-KNOWN = ("LISTEN", "WEB", "GIT", "CERTIFICATE", "PRIVATE_KEY", "TICKET_KEY_FILE", "AGENT_TOKEN_FILE")
+KNOWN = (
+    "LISTEN", "WEB", "GIT", "CERTIFICATE", "PRIVATE_KEY", "TICKET_KEY_FILE", "MACHINE_FILE", "AUTHORITY_FILE"
+)  # fmt: skip
 
 
 class SettingsError(Exception):
@@ -22,7 +26,7 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True)
 class Settings:
-    """`web` and `git` are what is behind; keys and tokens are kept out of `repr`."""
+    """`web` and `git` are what is behind; `credentials` is what it shows to agents, as the controller."""
 
     listen: Address
     web: Address
@@ -30,7 +34,7 @@ class Settings:
     certificate: Path
     private_key: Path
     ticket_key: str = field(repr=False)
-    agent_token: str = field(repr=False)
+    credentials: Credentials
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
@@ -50,15 +54,16 @@ def read_settings(env: Mapping[str, str]) -> Settings:
             problems.append(f"{PREFIX}{name}: {error}")
     if problems:
         raise SettingsError("\n".join(problems))
-    listen, web, git, certificate, key, ticket_key, agent_token = (values[name] for name in KNOWN)
-    return Settings(listen, web, git, certificate, key, ticket_key, agent_token)  # type: ignore[arg-type]
+    listen, web, git, certificate, key, ticket_key, machine, authority = (values[name] for name in KNOWN)
+    credentials = Credentials(machine, authority)  # type: ignore[arg-type]
+    return Settings(listen, web, git, certificate, key, ticket_key, credentials)  # type: ignore[arg-type]
 
 
 def _read(name: str, text: str) -> object:
     if name in {"LISTEN", "WEB", "GIT"}:
         return parse_address(text)
     path = Path(text)
-    if name.endswith("_FILE"):
+    if name == "TICKET_KEY_FILE":
         secret = path.read_text().strip()
         if len(secret) < 16:
             raise ValueError(f"{text} must hold at least 16 characters.")

@@ -27,6 +27,7 @@ from runtime.attach import (
     attach_path,
     exec_path,
 )
+from runtime.tls import Credentials, client_context
 
 log = logging.getLogger(__name__)
 GREETING = b"rendezvous\r\n"
@@ -40,10 +41,10 @@ STATUS = "\uffff paas-exit-status: {code}\r\n"
 
 @dataclass
 class Desk:
-    """What every rendezvous needs: the key of tickets, those used, the token for agents."""
+    """What every rendezvous needs: the key of tickets, those used, what agents know the platform by."""
 
     key: str
-    agent_token: str
+    credentials: Credentials
     used: tickets.Used = field(default_factory=tickets.Used)
 
 
@@ -73,9 +74,13 @@ async def _open(desk: Desk, ticket: tickets.Ticket) -> Attachment:
         path = exec_path(ticket.container, ticket.exec)
     else:
         path = attach_path(ticket.container, first=True, rows=ticket.rows, columns=ticket.columns)
+    try:
+        tls = client_context(desk.credentials, ticket.identity)
+    except OSError as error:
+        raise AttachError("The platform has no certificate to show to the host; start it again.") from error
     while True:
         try:
-            return await attach(ticket.agent, desk.agent_token, path)
+            return await attach(ticket.agent, "", path, tls)
         except AttachError as error:
             if ticket.exec or error.status not in (NOT_KNOWN, 0) or time.time() > ticket.expires:
                 raise

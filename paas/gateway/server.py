@@ -32,7 +32,7 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._desk = rendezvous.Desk(settings.ticket_key, settings.agent_token)
+        self._desk = rendezvous.Desk(settings.ticket_key, settings.credentials)
         self._connections: set[asyncio.Task[None]] = set()
         self.address: Address = settings.listen
 

@@ -22,9 +22,11 @@ class TicketError(Exception):
 
 
 class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """May attach once to `container` on the host whose agent is at `agent`, or to process `exec` in it."""
+    """May attach once to `container` on the host whose agent is at `agent` and is `identity` (`runtime.tls`), or to
+    process `exec` in it."""
 
     agent: str
+    identity: str
     container: str
     expires: float  # Unix seconds
     exec: str = ""

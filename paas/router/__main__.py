@@ -11,6 +11,7 @@ from paas.router.client import RouterClient, RouterRefused, RouterUnavailable
 from paas.router.config import Settings, SettingsError, read_settings
 from paas.router.daemon import Daemon
 from paas.router.masterline import HaproxyError
+from runtime.tls import client_context, router_identity
 
 
 def main(arguments: list[str]) -> int:
@@ -45,7 +46,11 @@ async def _serve(settings: Settings) -> None:
 
 def stop(settings: Settings) -> int:
     """End HAProxy through the running router."""
-    client = RouterClient(f"http://{settings.listen}", settings.token)
+    if settings.credentials is None:
+        client = RouterClient(f"http://{settings.listen}", settings.token)
+    else:
+        tls = client_context(settings.credentials, router_identity(settings.id))
+        client = RouterClient(f"https://{settings.listen}", tls=tls)
     try:
         client.stop()
     except (RouterUnavailable, RouterRefused) as error:

@@ -1,4 +1,4 @@
-"""The router's control API. In: HTTP requests with the bearer token. Out: reports, after HAProxy has done it."""
+"""The router's control API. In: requests of the controller. Out: reports, after HAProxy has done it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Protocol
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from paas.router.config import Settings
 from paas.router.table import ErrorBody, RouterReport, RouteTable, Struct, decode, encode
+from runtime.tls import CONTROLLER, identity_of, router_identity
 
 APPLY_WITHIN = 15.0
 LARGEST_TABLE = 64 * 1024**2
@@ -25,9 +27,11 @@ class Router(Protocol):
     async def stop(self) -> None: ...
 
 
-def make_app(router: Router, token: str) -> web.Application:
-    """Return the application. `/v1/health` is open; everything else wants the token."""
-    app = web.Application(middlewares=[_authorise(token)], client_max_size=LARGEST_TABLE)
+def make_app(router: Router, settings: Settings) -> web.Application:
+    """Return the application. `/v1/health` is open; everything else is for the controller, and for this router's own
+    key (`python -m paas.router stop`). A router without certificates wants its token instead."""
+    check = _check_identity(settings.id) if settings.credentials else _check_token(settings.token)
+    app = web.Application(middlewares=[check], client_max_size=LARGEST_TABLE)
 
     async def put_table(request: web.Request) -> web.StreamResponse:
         try:
@@ -67,7 +71,22 @@ def make_app(router: Router, token: str) -> web.Application:
     return app
 
 
-def _authorise(token: str) -> Middleware:
+def _check_identity(router_id: str) -> Middleware:
+    allowed = {CONTROLLER, router_identity(router_id)}
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        transport = request.transport
+        who = identity_of(transport.get_extra_info("peercert") if transport else None)
+        if request.path != "/v1/health" and who not in allowed:
+            words = f"this router takes tables from the controller of its platform only, not from {who or 'anybody'}"
+            return _error(403, "not_the_controller", words)
+        return await handler(request)
+
+    return check
+
+
+def _check_token(token: str) -> Middleware:
     wanted = f"Bearer {token}".encode()
 
     @web.middleware

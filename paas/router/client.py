@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
+from typing import Any
+
 import urllib3
 
 from paas.router.table import ErrorBody, RouterReport, RouteTable, decode, encode
@@ -24,12 +27,16 @@ class RouterRefused(Exception):
 
 
 class RouterClient:
-    """One router, by its control API's base URL (`http://127.0.0.1:5020`) and token. Safe to share between threads."""
+    """One router, by its control API's base URL (`https://127.0.0.1:5020`). Safe to share between threads.
 
-    def __init__(self, base_url: str, token: str) -> None:
+    `tls`: of `runtime.tls.client_context`; with an http URL the router wants its token instead.
+    """
+
+    def __init__(self, base_url: str, token: str = "", tls: ssl.SSLContext | None = None) -> None:
         self._base = base_url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        self._pool = urllib3.PoolManager(maxsize=4, retries=False)
+        shown = {"Authorization": f"Bearer {token}"} if token else {}
+        self._headers = {**shown, "Content-Type": "application/json"}
+        self._pool = urllib3.PoolManager(maxsize=4, retries=False, **_security(tls))
 
     def put_table(self, table: RouteTable) -> RouterReport:
         """Have the router serve `table` and return its report. Raises RouterUnavailable or RouterRefused."""
@@ -58,6 +65,11 @@ class RouterClient:
         if response.status == 200:
             return decode(response.data, RouterReport)
         raise _error(self._base, response.status, response.data)
+
+
+def _security(tls: ssl.SSLContext | None) -> dict[str, Any]:
+    """The context itself looks who answers: names in certificates mean nothing here."""
+    return {"ssl_context": tls, "assert_hostname": False} if tls else {}
 
 
 def _error(base: str, status: int, data: bytes) -> RouterUnavailable | RouterRefused:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from runtime.tls import Credentials
+
 T = TypeVar("T")
 
 KNOWN = frozenset(
@@ -23,6 +25,8 @@ KNOWN = frozenset(
         "PAAS_ROUTER_TOKEN_FILE",
         "PAAS_ROUTER_CONTROLLER",
         "PAAS_ROUTER_CONTROLLER_TOKEN_FILE",
+        "PAAS_ROUTER_MACHINE_FILE",
+        "PAAS_ROUTER_AUTHORITY_FILE",
         "PAAS_ROUTER_PLATFORM_HOST",
         "PAAS_ROUTER_PLATFORM_BACKEND",
         "PAAS_ROUTER_THREADS",
@@ -50,7 +54,8 @@ class HostPort:
 
 @dataclass(frozen=True)
 class Settings:
-    """`binds` carry the traffic, `listen` the control API. `platform_*` route one host name to the web process."""
+    """`binds` carry the traffic, `listen` the control API. `platform_*` route one host name to the web process. With
+    `credentials` (mutual TLS) there are no tokens."""
 
     home: Path
     id: str
@@ -59,6 +64,7 @@ class Settings:
     token: str
     controller: str
     controller_token: str
+    credentials: Credentials | None = None
     haproxy: str = "auto"
     platform_host: str = ""
     platform_backend: HostPort | None = None
@@ -96,14 +102,16 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     """Return the settings. Raises SettingsError with every problem."""
     reader = _Reader(env)
     nowhere = HostPort("", 0)
+    secured = bool(env.get("PAAS_ROUTER_MACHINE_FILE"))
     settings = Settings(
         home=reader.value("PAAS_ROUTER_HOME", _absolute, Path()),
         id=reader.value("PAAS_ROUTER_ID", _identifier, "", default=_host_id()),
         binds=reader.value("PAAS_ROUTER_BIND", _host_ports, (), default="127.0.0.1:8080"),
         listen=reader.value("PAAS_ROUTER_LISTEN", parse_host_port, nowhere, default="127.0.0.1:5020"),
-        token=reader.value("PAAS_ROUTER_TOKEN_FILE", _secret, ""),
+        token="" if secured else reader.value("PAAS_ROUTER_TOKEN_FILE", _secret, ""),
         controller=reader.value("PAAS_ROUTER_CONTROLLER", _base_url, ""),
-        controller_token=reader.value("PAAS_ROUTER_CONTROLLER_TOKEN_FILE", _secret, ""),
+        controller_token="" if secured else reader.value("PAAS_ROUTER_CONTROLLER_TOKEN_FILE", _secret, ""),
+        credentials=_credentials(reader) if secured else None,
         haproxy=env.get("PAAS_HAPROXY", "") or "auto",
         platform_host=env.get("PAAS_ROUTER_PLATFORM_HOST", "").lower(),
         platform_backend=_platform_backend(reader, env),
@@ -114,6 +122,12 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def _credentials(reader: _Reader) -> Credentials:
+    nothing = Path()
+    machine = reader.value("PAAS_ROUTER_MACHINE_FILE", _file, nothing)
+    return Credentials(machine, reader.value("PAAS_ROUTER_AUTHORITY_FILE", _file, nothing))
 
 
 def _platform_backend(reader: _Reader, env: Mapping[str, str]) -> HostPort | None:
@@ -132,6 +146,12 @@ def _absolute(text: str) -> Path:
     if not path.is_absolute():
         raise ValueError(f"{text!r} must be an absolute path")
     return path
+
+
+def _file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise ValueError(f"{text} is not a file")
+    return Path(text)
 
 
 def _host_id() -> str:

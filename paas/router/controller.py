@@ -35,10 +35,9 @@ class Controller:
 
     def __init__(self, settings: Settings, session: aiohttp.ClientSession) -> None:
         self._base = f"{settings.controller}/internal/routers/{settings.id}"
-        self._headers = {
-            "Authorization": f"Bearer {settings.controller_token}",
-            "Content-Type": "application/json",
-        }
+        token = settings.controller_token
+        shown = {"Authorization": f"Bearer {token}"} if token else {}
+        self._headers = {**shown, "Content-Type": "application/json"}
         self._session = session
         self._complained = False
 

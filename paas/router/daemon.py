@@ -22,6 +22,8 @@ from paas.router.metrics import Metrics
 from paas.router.reconcile import Reconciler
 from paas.router.render import Process
 from paas.router.table import RouterReport, RouteTable
+from runtime.renewal import keep_fresh
+from runtime.tls import CONTROLLER, client_context, server_context
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +94,7 @@ class Daemon:
         self._home.save_state(state)
         process = make_process(self.settings, state)
         self._reconciler = Reconciler(self._home, self._haproxy, process, state, self._changed.set)
-        runner = web.AppRunner(make_app(self, self.settings.token), access_log=None, shutdown_timeout=2.0)
+        runner = web.AppRunner(make_app(self, self.settings), access_log=None, shutdown_timeout=2.0)
         try:
             await self._serve(runner)
         finally:
@@ -104,14 +106,18 @@ class Daemon:
 
     async def _serve(self, runner: web.AppRunner) -> None:
         await runner.setup()
-        await web.TCPSite(runner, self.settings.listen.host, self.settings.listen.port).start()
-        async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
+        files, listen = self.settings.credentials, self.settings.listen
+        context = server_context(files) if files else None
+        await web.TCPSite(runner, listen.host, listen.port, ssl_context=context).start()
+        async with _session(self.settings) as session, asyncio.TaskGroup() as tasks:
             controller = Controller(self.settings, session)
             running = [
                 tasks.create_task(self._reconciler.run()),
                 tasks.create_task(controller.report_forever(self.report, self._changed, self.accept)),
                 tasks.create_task(controller.deliver_forever(self._buffer, self.settings.id)),
             ]
+            if files is not None:
+                running.append(tasks.create_task(keep_fresh(self.settings.controller, files)))
             await self._ended.wait()
             for task in running:
                 task.cancel()
@@ -120,6 +126,13 @@ class Daemon:
 
     def _remarked(self) -> None:
         self._reconciler.wake()
+
+
+def _session(settings: Settings) -> aiohttp.ClientSession:
+    if settings.credentials is None:
+        return aiohttp.ClientSession()
+    tls = client_context(settings.credentials, CONTROLLER)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls))
 
 
 def make_process(settings: Settings, state: State) -> Process:

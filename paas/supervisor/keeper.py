@@ -167,7 +167,7 @@ class Keeper:
             status = await request(
                 *("POST", ending.address, ending.path),
                 body=ending.body,
-                token_file=ending.token_file,
+                own=ending.own,
                 timeout=ending.deadline,
             )
         except (OSError, TimeoutError, ValueError):

@@ -35,6 +35,11 @@ class Layout:
         return self.home / "tokens"
 
     @property
+    def machines(self) -> Path:
+        """Keys and certificates of the controller and of this box' agent and router (`Configuration.credentials`)."""
+        return self.home / "machines"
+
+    @property
     def lock(self) -> Path:
         return self.run / "supervisor.lock"
 
@@ -69,7 +74,7 @@ class Layout:
     def make_folders(self) -> None:
         """Make the folders. Containers' roots lie below the data folder: all may pass through it, none look."""
         self.home.mkdir(mode=0o711, parents=True, exist_ok=True)
-        for name in ("run", "log", "tokens", "redis", "static", "images", "stacks"):
+        for name in ("run", "log", "tokens", "machines", "redis", "static", "images", "stacks"):
             (self.home / name).mkdir(mode=0o700, exist_ok=True)
 
 

@@ -21,6 +21,7 @@ PORTS = {
     "PAAS_API_PORT": "api_port",
     "PAAS_GIT_PORT": "git_port",
     "PAAS_GATEWAY_PORT": "gateway_port",
+    "PAAS_MACHINE_PORT": "machine_port",
     "PAAS_ROUTER_PORT": "router_port",
     "PAAS_AGENT_PORT": "agent_port",
     "PAAS_ROUTER_CONTROL_PORT": "router_control_port",
@@ -61,6 +62,7 @@ def port_problems(settings: Configuration) -> list[str]:
     ]
     for variable, port in ports.items():
         bind = "127.0.0.1" if variable in LOOPBACK_ONLY else settings.bind
+        bind = settings.machine_address[0] if variable == "PAAS_MACHINE_PORT" else bind
         problems += _port_problem(variable, bind, port, settings.home)
     return problems
 

@@ -6,9 +6,12 @@ In: an address or a line to wait for.  Out: True once the process does its work.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from runtime.tls import Credentials, client_context
 
 TIMEOUT = 2.0  # seconds for one question; it is asked again until the process' deadline
 
@@ -19,16 +22,28 @@ class Probe(Protocol):
 
 
 @dataclass(frozen=True)
+class Own:
+    """A machine of this box is asked with its own certificate."""
+
+    credentials: Credentials
+    identity: str
+
+    def context(self) -> ssl.SSLContext:
+        """Raises OSError when it has none."""
+        return client_context(self.credentials, self.identity)
+
+
+@dataclass(frozen=True)
 class Answers:
     """It answers HTTP with less than a 500."""
 
     address: tuple[str, int]
     path: str = "/"
-    token_file: Path | None = None
+    own: Own | None = None
 
     async def ready(self, log: Path, offset: int) -> bool:
         try:
-            return await request("GET", self.address, self.path, token_file=self.token_file) < 500
+            return await request("GET", self.address, self.path, own=self.own) < 500
         except (OSError, TimeoutError, ValueError):
             return False
 
@@ -70,17 +85,16 @@ async def request(
     path: str,
     *,
     body: bytes = b"",
-    token_file: Path | None = None,
+    own: Own | None = None,
     timeout: float = TIMEOUT,
 ) -> int:
     """Send one HTTP request and return the status. Raises OSError, TimeoutError, or ValueError for no HTTP."""
     headers = [f"{method} {path} HTTP/1.1", f"Host: {address[0]}:{address[1]}", "Connection: close"]
     if body:
         headers += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-    if token_file is not None:
-        headers.append(f"Authorization: Bearer {token_file.read_text().strip()}")
+    tls = own.context() if own is not None else None
     async with asyncio.timeout(timeout):
-        reader, writer = await asyncio.open_connection(*address)
+        reader, writer = await asyncio.open_connection(*address, ssl=tls)
         try:
             writer.write("\r\n".join([*headers, "", ""]).encode() + body)
             status = int((await reader.readline()).split()[1])

@@ -10,11 +10,11 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from paas.configuration import Configuration
 from paas.supervisor.layout import Layout
-from paas.supervisor.probes import Answers, Pongs, Probe, Says
+from paas.supervisor.probes import Answers, Own, Pongs, Probe, Says
+from runtime.tls import host_identity, router_identity
 
 REDIS_MEMORY = "256mb"
 WEB_GRACE = 3  # seconds for answers in flight; log streams never end by themselves
@@ -45,7 +45,7 @@ class Ending:
     deadline: float
     path: str = ""
     address: tuple[str, int] = ("", 0)
-    token_file: Path | None = None
+    own: Own | None = None
     body: bytes = b""
     signal: signal.Signals = signal.SIGTERM
 
@@ -131,23 +131,26 @@ def python_processes(settings: Configuration, layout: Layout, machine: Machine) 
 def _gunicorn(application: str, bind: str, port: int, *options: str) -> tuple[str, ...]:
     module = (sys.executable, "-m", "gunicorn", application, "--bind", f"{bind}:{port}")
     # The heartbeat file on tmpfs: on a busy disk it would stall the worker.
-    common = ("--worker-class", "gthread", "--preload", "--no-control-socket", "--worker-tmp-dir", "/dev/shm")
+    common = ("--preload", "--no-control-socket", "--worker-tmp-dir", "/dev/shm")
     return (*module, *common, *options)
 
 
 def _web(settings: Configuration) -> Process:
     threads = ("--workers", "1", "--threads", str(settings.web_threads))
+    host, port = settings.machine_address
+    machines = ("--worker-class", "paas.machine_port.Worker", "--bind", f"{host}:{port}")
     limits = ("--timeout", "60", "--graceful-timeout", str(WEB_GRACE), "--keep-alive", "75")
     return Process(
         "web",
-        _gunicorn("paas.wsgi:application", settings.bind, settings.api_port, *threads, *limits),
+        _gunicorn("paas.wsgi:application", settings.bind, settings.api_port, *machines, *threads, *limits),
         Answers((_reachable(settings.bind), settings.api_port), "/health"),
         Ending(stage=2, deadline=WEB_GRACE + 2),
     )
 
 
 def _git(settings: Configuration) -> Process:
-    threads = ("--workers", str(settings.git_workers), "--threads", str(settings.git_threads))
+    workers = ("--worker-class", "gthread", "--workers", str(settings.git_workers))
+    threads = (*workers, "--threads", str(settings.git_threads))
     limits = ("--timeout", "0", "--graceful-timeout", str(GIT_GRACE), "--keep-alive", "5")
     return Process(
         "git",
@@ -182,14 +185,15 @@ def _beat() -> Process:
 
 
 def _agent(settings: Configuration, layout: Layout, machine: Machine) -> Process:
-    address = ("127.0.0.1", settings.agent_port)
+    address, files = ("127.0.0.1", settings.agent_port), settings.credentials("agent")
+    own = Own(files, host_identity(machine.host_id))
     environ = {
         "PAAS_AGENT_HOME": str(layout.home / "agent"),
         "PAAS_AGENT_LISTEN": f"{address[0]}:{address[1]}",
         "PAAS_AGENT_HOST_ID": machine.host_id,
-        "PAAS_AGENT_TOKEN_FILE": str(layout.token("agent")),
-        "PAAS_AGENT_CONTROLLER": f"http://{_reachable(settings.bind)}:{settings.api_port}",
-        "PAAS_AGENT_CONTROLLER_TOKEN_FILE": str(layout.token("machine")),
+        "PAAS_AGENT_MACHINE_FILE": str(files.machine),
+        "PAAS_AGENT_AUTHORITY_FILE": str(files.authority),
+        "PAAS_AGENT_CONTROLLER": _controller(settings),
         "PAAS_AGENT_SUBNET": machine.subnet,
         "PAAS_AGENT_TAG": machine.tag,
         "PAAS_AGENT_CA_BUNDLE": str(settings.ca_bundle) if settings.ca_bundle.is_file() else "",
@@ -197,8 +201,8 @@ def _agent(settings: Configuration, layout: Layout, machine: Machine) -> Process
     return Process(
         "agent",
         (sys.executable, "-m", "runtime", "agent"),
-        Answers(address, "/v1/health", layout.token("agent")),
-        Ending(3, 9, "/v1/stop", address, layout.token("agent"), b'{"remove": true}'),
+        Answers(address, "/v1/health", own),
+        Ending(3, 9, "/v1/stop", address, own, b'{"remove": true}'),
         environ,
         outlived=True,
         own_settings=True,
@@ -206,21 +210,22 @@ def _agent(settings: Configuration, layout: Layout, machine: Machine) -> Process
 
 
 def _router(settings: Configuration, layout: Layout, machine: Machine) -> Process:
-    address = ("127.0.0.1", settings.router_control_port)
+    address, files = ("127.0.0.1", settings.router_control_port), settings.credentials("router")
+    own = Own(files, router_identity(machine.router_id))
     environ = {
         "PAAS_ROUTER_HOME": str(layout.home / "router"),
         "PAAS_ROUTER_BIND": f"{settings.bind}:{settings.router_port}",
         "PAAS_ROUTER_LISTEN": f"{address[0]}:{address[1]}",
         "PAAS_ROUTER_ID": machine.router_id,
-        "PAAS_ROUTER_TOKEN_FILE": str(layout.token("router")),
-        "PAAS_ROUTER_CONTROLLER": f"http://{_reachable(settings.bind)}:{settings.api_port}",
-        "PAAS_ROUTER_CONTROLLER_TOKEN_FILE": str(layout.token("machine")),
+        "PAAS_ROUTER_MACHINE_FILE": str(files.machine),
+        "PAAS_ROUTER_AUTHORITY_FILE": str(files.authority),
+        "PAAS_ROUTER_CONTROLLER": _controller(settings),
     }
     return Process(
         "router",
         (sys.executable, "-m", "paas.router"),
-        Answers(address, "/v1/health", layout.token("router")),
-        Ending(1, 4, "/v1/stop", address, layout.token("router"), b"{}"),
+        Answers(address, "/v1/health", own),
+        Ending(1, 4, "/v1/stop", address, own, b"{}"),
         environ,
         outlived=True,
         own_settings=True,
@@ -229,6 +234,7 @@ def _router(settings: Configuration, layout: Layout, machine: Machine) -> Proces
 
 def _gateway(settings: Configuration, layout: Layout) -> Process:
     behind, certificates = _reachable(settings.bind), settings.ca_file.parent
+    files = settings.credentials("controller")
     environ = {
         "PAAS_GATEWAY_LISTEN": f"{settings.bind}:{settings.gateway_port}",
         "PAAS_GATEWAY_WEB": f"{behind}:{settings.api_port}",
@@ -236,7 +242,8 @@ def _gateway(settings: Configuration, layout: Layout) -> Process:
         "PAAS_GATEWAY_CERTIFICATE": str(certificates / "gateway.pem"),
         "PAAS_GATEWAY_PRIVATE_KEY": str(certificates / "gateway.key"),
         "PAAS_GATEWAY_TICKET_KEY_FILE": str(layout.token("gateway")),
-        "PAAS_GATEWAY_AGENT_TOKEN_FILE": str(layout.token("agent")),
+        "PAAS_GATEWAY_MACHINE_FILE": str(files.machine),
+        "PAAS_GATEWAY_AUTHORITY_FILE": str(files.authority),
     }
     return Process(
         "gateway",
@@ -246,6 +253,11 @@ def _gateway(settings: Configuration, layout: Layout) -> Process:
         environ,
         own_settings=True,
     )
+
+
+def _controller(settings: Configuration) -> str:
+    host, port = settings.machine_address
+    return f"https://{_reachable(host)}:{port}"
 
 
 def _reachable(bind: str) -> str:

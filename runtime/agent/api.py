@@ -1,12 +1,11 @@
 """The agent's HTTP API.
 
-In: requests with the host's bearer token.  Out: JSON of `runtime.model`; errors are an `ErrorBody`.
+In: requests of the controller, which `Guard` lets in.  Out: JSON of `runtime.model`; errors are an `ErrorBody`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -18,6 +17,7 @@ from aiohttp import web
 
 from runtime.agent.calls import EngineCalls
 from runtime.agent.events import Events
+from runtime.agent.guard import Guard, NotAllowed
 from runtime.agent.host import Host, OlderGeneration
 from runtime.agent.janitor import Janitor
 from runtime.agent.metrics import ContainerUsage, render, render_host
@@ -51,7 +51,7 @@ class Api:
         events: Events,
         janitor: Janitor,
         streams: Streams,
-        token: str,
+        guard: Guard,
         on_stop: Callable[[bool], None],
     ) -> None:
         self._host = host
@@ -60,7 +60,7 @@ class Api:
         self._streams = streams
         self._calls = calls
         self._logs = logs
-        self._token = token.encode()
+        self._guard = guard
         self._on_stop = on_stop
 
     def application(self) -> web.Application:
@@ -89,9 +89,10 @@ class Api:
 
     @web.middleware
     async def _authorised(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()
-        if not hmac.compare_digest(given, self._token):
-            raise _error(401, "unauthorized", "The bearer token is missing or wrong.")
+        try:
+            self._guard.check(request)
+        except NotAllowed as error:
+            raise _error(error.status, error.id, str(error)) from error
         return await handler(request)
 
     async def _health(self, request: web.Request) -> web.Response:

@@ -6,6 +6,7 @@ In: reports, log lines, finished slugs.  Out: wanted state, images, job inputs. 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -36,10 +37,12 @@ class Refused(ControllerError):
 class Controller:
     """One HTTP session to the controller's internal API."""
 
-    def __init__(self, base: str, token: str, host: str) -> None:
+    def __init__(self, base: str, token: str, host: str, tls: ssl.SSLContext | None = None) -> None:
         self._base = base
         self._host = host
-        self._session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"})
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        connector = aiohttp.TCPConnector(ssl=tls) if tls else None
+        self._session = aiohttp.ClientSession(headers=headers, connector=connector)
 
     @property
     def exists(self) -> bool:

@@ -23,6 +23,7 @@ from runtime.agent.calls import EngineCalls
 from runtime.agent.controller import Controller
 from runtime.agent.events import Events
 from runtime.agent.garbage import Keep
+from runtime.agent.guard import Guard
 from runtime.agent.host import Host
 from runtime.agent.images import Images
 from runtime.agent.instance import Context
@@ -39,6 +40,8 @@ from runtime.container.port import Engine, EngineError
 from runtime.logs.hub import LogHub
 from runtime.network import resolver
 from runtime.network.rules import GATEWAY
+from runtime.renewal import keep_fresh
+from runtime.tls import CONTROLLER, client_context
 
 log = logging.getLogger(__name__)
 M_ARENA_MAX = -8  # mallopt(3)
@@ -80,7 +83,8 @@ async def _serve(settings: Settings, engine: Engine, store: Store) -> bool:
     """Start everything, wait for the end; return whether to remove everything."""
     calls = EngineCalls(engine)
     asyncio.get_running_loop().set_default_executor(calls.pool)
-    controller = Controller(settings.controller, settings.controller_token, settings.host_id)
+    guard = Guard(settings)
+    controller = _controller(settings)
     reporter = Reporter(controller)
     logs = LogHub(engine.log_path, calls.reopen_log)
     images = Images(calls, controller, store.temporary)
@@ -100,7 +104,7 @@ async def _serve(settings: Settings, engine: Engine, store: Store) -> bool:
     await host.recover()
     streams = Streams(host, calls, context.sessions)
     runner = web.AppRunner(
-        Api(host, calls, logs, events, janitor, streams, settings.token, stop).application(),
+        Api(host, calls, logs, events, janitor, streams, guard, stop).application(),
         access_log=None,
         shutdown_timeout=0.2,
     )
@@ -108,11 +112,13 @@ async def _serve(settings: Settings, engine: Engine, store: Store) -> bool:
     loops += [Joining(host, calls).run(), LimitWatch(host, context, shipper.lost).run()]
     if controller.exists:
         loops.append(shipper.run())
+        if settings.credentials is not None:
+            loops.append(keep_fresh(settings.controller, settings.credentials))
     tasks = [asyncio.create_task(loop) for loop in loops]
     names = NameServer(engine.owner_at, host.look_up, resolver.host_servers)
     try:
         await _serve_names(names, calls)
-        await _listen(runner, settings, store)
+        await _listen(runner, settings, store, guard)
         _settle()
         return await stopped
     finally:
@@ -146,10 +152,15 @@ def _keep(settings: Settings) -> Keep:
     )
 
 
-async def _listen(runner: web.AppRunner, settings: Settings, store: Store) -> None:
+def _controller(settings: Settings) -> Controller:
+    tls = client_context(settings.credentials, CONTROLLER) if settings.credentials else None
+    return Controller(settings.controller, settings.controller_token, settings.host_id, tls)
+
+
+async def _listen(runner: web.AppRunner, settings: Settings, store: Store, guard: Guard) -> None:
     """Open the port; the `address` file says where, for port 0 and the command line."""
     await runner.setup()
-    site = web.TCPSite(runner, settings.listen_host, settings.listen_port)
+    site = web.TCPSite(runner, settings.listen_host, settings.listen_port, ssl_context=guard.context)
     await site.start()
     host, port = runner.addresses[0][:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

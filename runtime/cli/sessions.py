@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from runtime.cli.commands import Commands, command_words
-from runtime.cli.connection import address_of
+from runtime.cli.connection import address_of, tls_of
 from runtime.config import Settings
 from runtime.model import ExecSpec
 
@@ -38,7 +38,8 @@ def _exec(settings: Settings, arguments: argparse.Namespace) -> int:
     spec = ExecSpec(argv=tuple(words), env=environment, tty=on_terminal, rows=rows, columns=columns)
 
     async def join() -> int:
-        session = await attach.execute(address_of(settings), settings.token, arguments.id, spec)
+        address, tls = address_of(settings), tls_of(settings)
+        session = await attach.execute(address, settings.token, arguments.id, spec, tls)
         try:
             return await terminal.join(session, terminal=on_terminal)
         finally:
@@ -55,7 +56,7 @@ def _attach(settings: Settings, arguments: argparse.Namespace) -> int:
     path = attach.attach_path(arguments.id, rows=rows, columns=columns)
 
     async def join() -> int:
-        session = await attach.attach(address_of(settings), settings.token, path)
+        session = await attach.attach(address_of(settings), settings.token, path, tls_of(settings))
         try:
             return await terminal.join(session, terminal=on_terminal)
         finally:

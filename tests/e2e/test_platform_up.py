@@ -65,7 +65,13 @@ def test_no_secret_is_in_a_process_list_or_in_a_readable_file(own: Platform) -> 
     texts = [text for value in secrets for text in ([value] if isinstance(value, str) else value)]
     for line in leftovers.processes():
         assert not any(text in line for text in texts)
-    for name in ("secrets.json", "credentials.json", "tokens/agent", "tokens/router", "tokens/machine"):
+    for name in (
+        "secrets.json",
+        "credentials.json",
+        "machines/agent.pem",
+        "machines/router.pem",
+        "machines/controller.pem",
+    ):
         assert (own.home / name).stat().st_mode & 0o077 == 0, name
 
 

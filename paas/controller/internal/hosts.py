@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from django.http import HttpRequest, HttpResponse
 
-from paas.controller.internal.machines import answer, body, find, machine
+from paas.controller.internal.machines import answer, body, machine, own
 from paas.controller.models import Host
 from paas.controller.redis_connection import RedisError
 from paas.controller.selectors.wanted import wanted_state
@@ -18,7 +18,7 @@ from runtime.model import HostReport, LogBatch, ReportReply, Stream, decode, enc
 @machine
 def report(request: HttpRequest, host: str) -> HttpResponse:
     """Take a HostReport; answer with the wanted state when the host's is older."""
-    row = find(Host, host)
+    row = own(request, Host, host)
     taken = body(request, decode, HostReport)
     take_host_report(row, taken)
     row.refresh_from_db()
@@ -29,7 +29,7 @@ def report(request: HttpRequest, host: str) -> HttpResponse:
 @machine
 def logs(request: HttpRequest, host: str) -> HttpResponse:
     """Take a list of LogBatch. 503 when Redis is away: the agent keeps the lines and sends them again."""
-    find(Host, host)
+    own(request, Host, host)
     batches = body(request, lambda data, type_: msgspec.json.decode(data, type=type_), list[LogBatch])
     lines = [line for batch in batches for line in _lines(batch)]
     try:

@@ -8,7 +8,8 @@ from uuid import UUID
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from paas.controller.internal.machines import answer, chunks, machine
+from paas.controller.internal.machines import answer, chunks, host_of, machine
+from paas.controller.models import Build
 from paas.controller.services.builds import source_path
 from paas.controller.services.images import image_path, is_kept, store_image
 from paas.errors import BadRequest, NotFound
@@ -17,6 +18,7 @@ from paas.errors import BadRequest, NotFound
 @machine
 def image(request: HttpRequest, digest: str) -> HttpResponseBase:
     """GET and HEAD an image, PUT one that has the digest it says."""
+    host_of(request)
     path = image_path(digest)
     if request.method == "PUT":
         if not is_kept(digest):
@@ -31,7 +33,10 @@ def image(request: HttpRequest, digest: str) -> HttpResponseBase:
 
 @machine
 def source(request: HttpRequest, build_id: UUID) -> HttpResponseBase:
+    """GET the source of a build that this very host was given."""
     missing = "The source of that build is gone: the build is over."
+    if not Build.objects.filter(id=build_id, host=host_of(request)).exists():
+        raise NotFound(missing, resource="source")
     return _file(source_path(build_id), "application/x-tar", missing, "source")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 
-from paas.controller.internal.machines import answer, body, find, machine
+from paas.controller.internal.machines import answer, body, machine, own
 from paas.controller.models import Router, RouteVersion
 from paas.controller.redis_connection import RedisError
 from paas.controller.selectors.routes import route_table
@@ -17,7 +17,7 @@ from paas.router.table import AccessBatch, RouterReply, RouterReport, decode, en
 @machine
 def report(request: HttpRequest, router: str) -> HttpResponse:
     """Take a RouterReport; answer with the table when the router's is older."""
-    row = find(Router, router)
+    row = own(request, Router, router)
     taken = body(request, decode, RouterReport)
     take_router_report(row, taken)
     newest, _ = RouteVersion.objects.get_or_create(id=1)
@@ -28,7 +28,7 @@ def report(request: HttpRequest, router: str) -> HttpResponse:
 @machine
 def access(request: HttpRequest, router: str) -> HttpResponse:
     """Take an AccessBatch into the logs of the apps it names. 503 when Redis is away: the router sends it again."""
-    find(Router, router)
+    own(request, Router, router)
     batch = body(request, decode, AccessBatch)
     lines = [
         Line(app=line.app, source=PLATFORM, dyno="router", text=line.text, at=line.at) for line in batch.lines

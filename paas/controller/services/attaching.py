@@ -21,6 +21,7 @@ from paas.errors import Conflict, InvalidParams, Unavailable
 from paas.gateway.tickets import LIFETIME, Ticket, issue
 from runtime.client import AgentRefused, AgentUnavailable
 from runtime.model import ExecSpec
+from runtime.tls import host_identity
 
 COMMAND_MAX = 32 * 1024
 SIZE_MAX = 1000  # rows, columns
@@ -48,6 +49,7 @@ def attach_url(host: Host, container: UUID, terminal: Terminal, exec_id: str = "
     """Return the address of a gateway with a ticket for one session."""
     ticket = Ticket(
         agent=host.url,
+        identity=host_identity(str(host.id)),
         container=str(container),
         expires=time.time() + LIFETIME,
         exec=exec_id,

@@ -19,14 +19,16 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from paas import authority
 from paas.configuration import Configuration
 from paas.controller.management.stack_images import ensure_builder, ensure_stack
 from paas.controller.models import Host, Router, User
 from paas.controller.services import accounts
 from paas.errors import PaasError
 from paas.gateway import certificates
-from paas.secrets import Secrets, write_private
+from paas.secrets import Secrets, drop_replaced, write_private
 from paas.slugbuilder.squash import ImageError
+from runtime.tls import CONTROLLER, host_identity, router_identity
 
 
 class Command(BaseCommand):
@@ -57,13 +59,16 @@ class Command(BaseCommand):
 
 
 def write_tokens(home: Path, known: Secrets) -> None:
-    """Write each machine credential into a file of its own: processes are told the file, never the token."""
-    tokens = {"agent": known.agent_token, "router": known.router_token, "machine": known.machine_token}
-    tokens["gateway"] = known.gateway_key
-    for name, token in tokens.items():
-        file = home / "tokens" / name
-        if not file.exists() or file.read_text() != token:
-            write_private(file, token)
+    """Write the gateway's key into a file of its own: processes are told the file, never the key.
+
+    The tokens of an installation from before machines had certificates go.
+    """
+    file = home / "tokens" / "gateway"
+    if not file.exists() or file.read_text() != known.gateway_key:
+        write_private(file, known.gateway_key)
+    drop_replaced(home)
+    for name in ("agent", "router", "machine"):
+        (home / "tokens" / name).unlink(missing_ok=True)
 
 
 def migrate() -> bool:
@@ -110,15 +115,30 @@ def _admin(email: str) -> User | None:
 def ensure_machine(configuration: Configuration) -> None:
     """Enter this machine as a host and as a router, and write their ids for the processes that need them."""
     name = socket.gethostname()[:64]
-    host = _row(Host, name, f"http://127.0.0.1:{configuration.agent_port}")
-    router = _row(Router, name, f"http://127.0.0.1:{configuration.router_control_port}")
+    host = _row(Host, name, "127.0.0.1", configuration.agent_port)
+    router = _row(Router, name, "127.0.0.1", configuration.router_control_port)
+    ensure_certificates(configuration, host, router)
     ids = {"host_id": str(host.id), "router_id": str(router.id)}
     write_private(configuration.home / "machine.json", json.dumps(ids) + "\n")
 
 
-def _row(model: type[Host] | type[Router], name: str, url: str) -> Host | Router:
-    """Return the row of this machine. On one box there is one: a new host name renames it."""
-    row = model.objects.filter(name=name).first() or model.objects.filter(url=url).first() or model(name=name)
+def ensure_certificates(configuration: Configuration, host: Host | Router, router: Host | Router) -> None:
+    """Certify the controller, and this machine's agent and router."""
+    identities = {
+        "controller": CONTROLLER,
+        "agent": host_identity(str(host.id)),
+        "router": router_identity(str(router.id)),
+    }
+    for name, identity in identities.items():
+        files = configuration.credentials(name)
+        authority.ensure_machine(configuration.ca_file.parent, files.machine, identity, authority.now())
+
+
+def _row(model: type[Host] | type[Router], name: str, address: str, port: int) -> Host | Router:
+    """Return the row of this machine: a new host name renames it. (Older installations spoke plain HTTP.)"""
+    url = f"https://{address}:{port}"
+    row = model.objects.filter(url__in=(url, f"http://{address}:{port}")).first()
+    row = row or model.objects.filter(name=name).first() or model(name=name)
     if (row.name, row.url) != (name, url) or row._state.adding:
         row.name, row.url = name, url
         row.save()
