@@ -16,7 +16,10 @@ os.environ["PAAS_STACK"] = "host"
 atexit.register(shutil.rmtree, os.environ["PAAS_HOME"], ignore_errors=True)
 
 from paas.settings import *  # noqa: E402, F403
-from paas.settings import DATABASES  # noqa: E402
+from paas.settings import DATABASES, MIDDLEWARE  # noqa: E402
+
+# Django's test servers speak no TLS: this says in its place who a machine is.
+MIDDLEWARE = ["tests.machine_stand_in.MachineStandIn", *MIDDLEWARE]
 
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file as in production: a database in memory has other locks, and nothing at rest to look into.

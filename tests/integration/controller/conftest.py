@@ -21,6 +21,7 @@ from paas.controller.services import one_offs
 from paas.controller.services.accounts import create_user
 from paas.controller.services.apps import create_app
 from paas.controller.services.releases import release_slug
+from runtime.tls import CONTROLLER
 from tests.integration.controller.machines import (
     GIB,
     NO_ADDRESS,
@@ -29,6 +30,7 @@ from tests.integration.controller.machines import (
     Platform,
     Served,
     Worker,
+    certified,
     serve_agent,
     serve_router,
 )
@@ -102,6 +104,12 @@ def app(user: User) -> App:
 @pytest.fixture
 def worker() -> Worker:
     return Worker()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def controllers_certificate() -> None:
+    """The set-up makes it."""
+    certified(CONTROLLER)
 
 
 @pytest.fixture

@@ -18,16 +18,27 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q
 from django.test import Client
 
+from paas import authority
 from paas.controller.models import Host, Router
 from paas.controller.redis_connection import client as redis_client
+from paas.controller.selectors.dynos import as_uuid
 from paas.router import table as routing
 from runtime import model
+from runtime.tls import (
+    CONTROLLER,
+    Credentials,
+    host_identity,
+    identity_of,
+    router_identity,
+    server_context,
+)
 
 GIB = 1024**3
 CRASH = model.ExitInfo(reason=model.ExitReason.EXITED, code=1, tail=("Traceback", "KeyError: 'A'"))
-NO_ADDRESS = "http://127.0.0.1:1"  # nothing listens there
+NO_ADDRESS = "https://127.0.0.1:1"  # nothing listens there
 
 
 @dataclass
@@ -155,10 +166,23 @@ def _client() -> Client:
     return Client()  # one: each reads the static files anew
 
 
-def post(path: str, body: bytes, token: str | None = None, *, method: str = "POST", **headers: str) -> Any:
-    """Call an internal endpoint as a machine."""
-    shown = settings.SECRETS.machine_token if token is None else token
-    sent = {"Authorization": f"Bearer {shown}"} | {
+def identity_for(path: str) -> str:
+    """Return who may call an internal path: the machine it names, else any host."""
+    _, _, kind, name, *_ = path.split("/")
+    if kind == "routers":
+        return router_identity(str(Router.objects.filter(_named(name)).values_list("id", flat=True).first()))
+    named = Host.objects.filter(_named(name)) if kind == "hosts" else Host.objects.order_by("created_at")
+    return host_identity(str(named.values_list("id", flat=True).first()))
+
+
+def _named(name: str) -> Q:
+    identity = as_uuid(name)
+    return Q(id=identity) if identity else Q(name=name)
+
+
+def post(path: str, body: bytes, identity: str | None = None, *, method: str = "POST", **headers: str) -> Any:
+    """Call an internal endpoint as a machine: the one it is about, unless told otherwise."""
+    sent = {"X-Test-Machine": identity_for(path) if identity is None else identity} | {
         key.replace("_", "-"): text for key, text in headers.items()
     }
     # A stream that just ends, as a server gives it: Django's own pretends that reading on is a mistake.
@@ -170,8 +194,6 @@ def serve_agent(agent: Agent) -> Served:
     """Speak the agent's API (`runtime.client`) for `agent`."""
 
     class Handler(_Handler):
-        token = settings.SECRETS.agent_token
-
         def do_PUT(self) -> None:
             body = self.body()
             if self.refused(agent.refuses):
@@ -223,7 +245,7 @@ def serve_agent(agent: Agent) -> Served:
                 agent.end(job, model.JobState.FAILED, model.ExitInfo(reason=model.ExitReason.CANCELLED))
             self.answer(model.encode(agent.jobs[job]))
 
-    return Served(Handler)
+    return Served(Handler, host_identity(str(agent.host.id)))
 
 
 def _lines(texts: list[str], after: int) -> bytes:
@@ -239,17 +261,14 @@ def serve_router(edge: Edge) -> Served:
     """Speak the router's control API (`paas.router.client`) for `edge`."""
 
     class Handler(_Handler):
-        token = settings.SECRETS.router_token
-
         def do_PUT(self) -> None:
             edge.take(routing.decode(self.body(), routing.RouteTable))
             self.answer(routing.encode(edge.report()))
 
-    return Served(Handler)
+    return Served(Handler, router_identity(str(edge.router.id)))
 
 
 class _Handler(BaseHTTPRequestHandler):
-    token = ""
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -259,8 +278,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def refused(self, why: str) -> bool:
-        if self.headers.get("Authorization") != f"Bearer {self.token}":
-            self.fail(401, "unauthorized", "Wrong token.")
+        if identity_of(self.connection.getpeercert()) != CONTROLLER:
+            self.fail(403, "not_the_controller", "Only the controller gives orders.")
         elif why:
             self.fail(422, "refused", why)
         else:
@@ -277,13 +296,25 @@ class _Handler(BaseHTTPRequestHandler):
         self.answer(model.encode(model.ErrorBody(id=id_, message=message)), status)
 
 
-class Served:
-    """A server in a thread, until `close`."""
+def certified(identity: str) -> Credentials:
+    """Return files of a machine of the tests' platform."""
+    name = identity.removeprefix("paas://").replace("/", "-")
+    files = settings.PAAS.credentials(name)
+    authority.ensure_machine(files.authority.parent, files.machine, identity, authority.now())
+    return files
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+
+class Served:
+    """A server in a thread, with the certificate of `identity`, until `close`."""
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler], identity: str) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        context = server_context(certified(identity))
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        self.url = f"https://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 

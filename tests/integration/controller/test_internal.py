@@ -12,18 +12,23 @@ from typing import Any
 
 import msgspec
 import pytest
-from django.conf import settings
+from cryptography import x509
+from django.test import Client
 
 from paas.controller.internal import machines
-from paas.controller.models import App, Host, Instance
+from paas.controller.models import App, Build, Host, Instance, Router, User
 from paas.controller.redis_connection import client as redis_client
 from paas.controller.redis_connection import forget_connections
 from paas.controller.selectors.logs import recent
+from paas.controller.services.builds import source_path
 from paas.controller.services.images import image_path
 from paas.router.table import AccessBatch, AccessLine
 from paas.router.table import encode as encode_line
-from runtime.model import LogBatch, LogLine, Stream
-from tests.integration.controller.machines import Platform, post
+from runtime.enrolment import Renewed, RenewRequest
+from runtime.model import LogBatch, LogLine, Stream, decode, encode
+from runtime.signing import make_key, signing_request
+from runtime.tls import host_identity, router_identity
+from tests.integration.controller.machines import Platform, identity_for, post
 
 pytestmark = pytest.mark.integration
 
@@ -38,29 +43,65 @@ def said(answer: Any) -> str:
     return str(json.loads(answer.content)["message"])
 
 
-def test_without_the_machines_token_nothing_is_said(platform: Platform) -> None:
-    token = settings.SECRETS.machine_token
-    headers = [
-        "",
-        "Bearer",
-        "Bearer ",
-        "Bearer wrong",
-        f"Basic {token}",
-        f"Bearer {token}x",
-        "Bearer \xe9",
-        token,
-    ]
-    for path in PATHS:
-        for header in headers:
-            answer = post(path, b"{", Authorization=header)
-            assert answer.status_code == 401, (path, header)
+def test_without_the_certificate_of_a_machine_nothing_is_said(platform: Platform) -> None:
+    for path in (*PATHS, "/internal/renew"):
+        for identity in ("", "paas://controller", "paas://host/", "paas://user/ada", "paas://"):
+            answer = post(path, b"{", identity)
+            assert answer.status_code == 401, (path, identity)
             assert json.loads(answer.content)["id"] == "unauthorized"
-            assert token not in answer.content.decode()
 
 
-def test_other_secrets_do_not_open_it(platform: Platform) -> None:
-    for name in ("agent_token", "router_token", "django_key"):
-        assert post(PATHS[0], b"{}", getattr(settings.SECRETS, name)).status_code == 401
+def test_a_machine_speaks_for_itself_only(platform: Platform, make_host: Any) -> None:
+    other, router = make_host("two").host, Router.objects.get(name="edge")
+    for path, identity in (
+        (PATHS[0], host_identity(str(other.id))),
+        (PATHS[1], host_identity(str(other.id))),
+        (PATHS[0], router_identity(str(router.id))),
+        (PATHS[2], host_identity(str(other.id))),
+        (PATHS[4], router_identity(str(router.id))),
+    ):
+        answer = post(path, msgspec.json.encode(platform.agent.report()), identity)
+        assert (answer.status_code, json.loads(answer.content)["id"]) == (403, "forbidden"), path
+    assert Host.objects.get(name="one").sequence == 0
+
+
+def test_a_removed_machine_is_refused_at_once(platform: Platform) -> None:
+    row = Host.objects.get(name="one")
+    identity = host_identity(str(row.id))
+    row.delete()
+    for path in (f"/internal/hosts/{row.id}/report", PATHS[4], "/internal/renew"):
+        answer = post(path, b"{}", identity)
+        assert (answer.status_code, json.loads(answer.content)["id"]) == (403, "removed")
+        assert "join it again" in said(answer)
+
+
+def test_the_apis_own_port_knows_none_of_these_paths(platform: Platform) -> None:
+    for path in PATHS:
+        assert Client().post(path, b"{}", content_type="application/json").status_code == 404
+
+
+def test_the_source_of_a_build_is_for_the_host_that_builds(
+    platform: Platform, make_host: Any, app: App, user: User
+) -> None:
+    build = Build.objects.create(app=app, user=user, commit="a" * 40, host=platform.agent.host)
+    source_path(build.id).parent.mkdir(parents=True, exist_ok=True)
+    source_path(build.id).write_bytes(b"tar")
+    path, other = f"/internal/sources/{build.id}", make_host("two").host
+    assert post(path, b"", host_identity(str(platform.agent.host.id)), method="GET").status_code == 200
+    assert post(path, b"", host_identity(str(other.id)), method="GET").status_code == 404
+
+
+def test_renewal_certifies_the_sender_whatever_the_request_names(platform: Platform) -> None:
+    identity, key = host_identity(str(platform.agent.host.id)), make_key()
+    answer = post("/internal/renew", encode(RenewRequest(request=signing_request(key))), identity)
+    renewed = decode(answer.content, Renewed)
+    certificate = x509.load_pem_x509_certificate(renewed.certificate.encode())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert [one.value for one in names] == [identity]
+    assert certificate.public_key() == key.public_key()
+    for wrong in ("", "x", signing_request(key).replace("M", "N", 3)):
+        answer = post("/internal/renew", encode(RenewRequest(request=wrong)), identity)
+        assert answer.status_code == 422, wrong
 
 
 HOST_REPORT: dict[str, Any] = {
@@ -115,7 +156,7 @@ def test_a_router_report_that_is_wrong_is_refused(platform: Platform) -> None:
 def test_a_machine_that_nobody_registered(platform: Platform) -> None:
     for name in ("nobody", "00000000-0000-0000-0000-000000000000", "%00", "a%0Ab"):
         for path in (f"/internal/hosts/{name}/report", f"/internal/routers/{name}/access"):
-            answer = post(path, b"{}")
+            answer = post(path, b"{}", host_identity(str(platform.agent.host.id)))
             assert answer.status_code == 404
             assert "register it first" in said(answer)
 
@@ -133,7 +174,7 @@ class TestOverHttp:
     """Through a real server: bodies with and without a length."""
 
     def call(self, url: str, body: Any, method: str = "POST", **headers: str) -> tuple[int, bytes]:
-        sent = {"Authorization": f"Bearer {settings.SECRETS.machine_token}"} | headers
+        sent = {"X-Test-Machine": identity_for(urllib.parse.urlsplit(url).path)} | headers
         request = urllib.request.Request(url, data=body, method=method, headers=sent)
         try:
             with urllib.request.urlopen(request, timeout=10) as response:

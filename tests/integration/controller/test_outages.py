@@ -6,14 +6,14 @@ import errno
 import json
 
 import pytest
-from django.conf import settings
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
 from paas.controller.dashboard.doors import signed_in
 from paas.controller.internal.machines import machine
-from paas.controller.models import User
+from paas.controller.models import Host, User
+from runtime.tls import host_identity
 
 pytestmark = pytest.mark.integration
 
@@ -25,14 +25,20 @@ OUTAGES = [
 ]
 
 
+def of_a_host() -> HttpRequest:
+    request = RequestFactory().post("/internal/x")
+    host = Host.objects.create(name="one", url="https://127.0.0.1:1")
+    request.machine = host_identity(str(host.id))  # type: ignore[attr-defined]
+    return request
+
+
 @pytest.mark.parametrize(("error", "id"), OUTAGES)
 def test_machines_are_told_as_json(error: Exception, id: str) -> None:
     @machine
     def view(request: HttpRequest) -> HttpResponse:
         raise error
 
-    token = settings.SECRETS.machine_token
-    answer = view(RequestFactory().post("/internal/x", headers={"Authorization": f"Bearer {token}"}))
+    answer = view(of_a_host())
     assert answer.status_code == 503
     assert json.loads(answer.content)["id"] == id
 
@@ -55,6 +61,5 @@ def test_other_failures_stay_failures() -> None:
     def view(request: HttpRequest) -> HttpResponse:
         raise OSError(errno.EPERM, "not permitted")
 
-    token = settings.SECRETS.machine_token
     with pytest.raises(PermissionError):
-        view(RequestFactory().post("/internal/x", headers={"Authorization": f"Bearer {token}"}))
+        view(of_a_host())

@@ -13,19 +13,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from aiohttp import WSMsgType, web
 
+from paas import authority
 from paas.gateway import certificates
 from paas.gateway.tickets import Ticket, issue
 from runtime.attach import Control, Ended, InputEnd, SendSignal
 from runtime.model import decode, encode
+from runtime.tls import CONTROLLER, Credentials, host_identity, identity_of, server_context
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[4]
-KEY, TOKEN = "k" * 32, "t" * 32
+KEY = "k" * 32
+AGENT = host_identity("one")
 
 
 def free_port() -> int:
@@ -51,7 +54,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     home = tmp_path_factory.mktemp("gateway")
     certificates.ensure(home, certificates.names_of("localhost", "localhost"))
     (home / "key").write_text(KEY)
-    (home / "token").write_text(TOKEN)
+    for name, identity in (("controller", CONTROLLER), ("agent", AGENT), ("other", host_identity("two"))):
+        authority.ensure_machine(home, home / f"{name}.pem", identity, authority.now())
+    Agent.home = home
     port, behind, git = free_port(), free_port(), free_port()
     settings = {
         "LISTEN": f"127.0.0.1:{port}",
@@ -60,7 +65,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         "CERTIFICATE": str(home / "gateway.pem"),
         "PRIVATE_KEY": str(home / "gateway.key"),
         "TICKET_KEY_FILE": str(home / "key"),
-        "AGENT_TOKEN_FILE": str(home / "token"),
+        "MACHINE_FILE": str(home / "controller.pem"),
+        "AUTHORITY_FILE": str(home / "ca.pem"),
     }
     environ = os.environ | {f"PAAS_GATEWAY_{name}": value for name, value in settings.items()}
     with (home / "log").open("wb") as log:
@@ -86,6 +92,7 @@ Act = Callable[[web.WebSocketResponse], Awaitable[None]]
 class Agent:
     """What a host's agent would do, by a script. `known` False: it has not heard of the container yet."""
 
+    home: ClassVar[Path]
     act: Act
     url: str = ""
     known: bool = True
@@ -94,7 +101,8 @@ class Agent:
 
     async def attach(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(str(request.rel_url))
-        assert request.headers["Authorization"] == f"Bearer {TOKEN}"
+        assert request.transport is not None
+        assert identity_of(request.transport.get_extra_info("peercert")) == CONTROLLER
         if not self.known:
             return web.json_response({"id": "not_found", "message": "There is no container."}, status=404)
         session = web.WebSocketResponse()
@@ -107,16 +115,17 @@ class Agent:
 
 
 @asynccontextmanager
-async def agent(act: Act) -> AsyncIterator[Agent]:
+async def agent(act: Act, name: str = "agent") -> AsyncIterator[Agent]:
     one = Agent(act)
     app = web.Application()
     app.add_routes([web.get("/v1/containers/{id}/attach", one.attach)])
     app.add_routes([web.get("/v1/containers/{id}/execs/{exec}", one.attach)])
     runner = web.AppRunner(app, shutdown_timeout=0.2)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    context = server_context(Credentials(Agent.home / f"{name}.pem", Agent.home / "ca.pem"))
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
-    one.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    one.url = f"https://127.0.0.1:{runner.addresses[0][1]}"
     try:
         yield one
     finally:
@@ -124,7 +133,7 @@ async def agent(act: Act) -> AsyncIterator[Agent]:
 
 
 def secret_for(one: Agent, **changes: Any) -> str:
-    values = {"agent": one.url, "container": "c1", "expires": time.time() + 5, "tty": True}
+    values = {"agent": one.url, "identity": AGENT, "container": "c1", "expires": time.time() + 5, "tty": True}
     return issue(KEY, Ticket(**(values | changes)))
 
 

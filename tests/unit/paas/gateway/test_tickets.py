@@ -15,7 +15,13 @@ KEY = "k" * 32
 
 
 def ticket(**changes: object) -> Ticket:
-    return Ticket(**({"agent": "http://127.0.0.1:5010", "container": "c", "expires": 100.0} | changes))
+    given = {
+        "agent": "https://127.0.0.1:5010",
+        "identity": "paas://host/one",
+        "container": "c",
+        "expires": 100.0,
+    }
+    return Ticket(**(given | changes))
 
 
 def test_what_is_signed_comes_back_as_one_word() -> None:

@@ -46,7 +46,7 @@ def test_the_agent_gets_its_own_settings_and_none_of_the_control_planes() -> Non
     assert "PAAS_AGENT_PORT" not in told
     assert "PAAS_HOME" not in told
     assert told["PATH"] == "/bin"
-    assert told["PAAS_AGENT_CONTROLLER"] == "http://127.0.0.1:5100"
+    assert told["PAAS_AGENT_CONTROLLER"] == "https://127.0.0.1:5444"
     assert told["PAAS_AGENT_SUBNET"] == "10.200.0.0/18"
 
 
@@ -54,10 +54,12 @@ def test_the_first_password_does_not_stay_in_the_environment_of_processes() -> N
     assert "PAAS_ADMIN_PASSWORD" not in base_environment({"PAAS_ADMIN_PASSWORD": "secret"}, Layout(HOME))
 
 
-def test_tokens_are_named_by_file_only() -> None:
+def test_keys_are_named_by_file_only() -> None:
     for process in PROCESSES.values():
         for name, value in process.environ.items():
-            assert "TOKEN" not in name or value.startswith(f"{HOME}/tokens/")
+            assert "TOKEN" not in name
+            assert "KEY" not in name or value.startswith(f"{HOME}/")
+            assert "MACHINE" not in name or value.startswith(f"{HOME}/machines/")
 
 
 def test_the_ready_file_has_what_programs_need() -> None:
