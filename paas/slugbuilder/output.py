@@ -1,6 +1,7 @@
 """What the pusher reads while the build runs, in the shape Heroku users know.
 
-In: steps, facts, warnings, errors.  Out: lines on a stream, flushed one by one; warnings are also kept.
+In: steps, facts, warnings, errors.  Out: lines on a stream, flushed one by one, without the secrets it has been told;
+warnings are also kept.
 What tools print is bounded: a build that never stops talking must not fill the logs of others.
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 import textwrap
 from typing import TextIO
 
+from .redaction import redacted
+
 WIDTH = 100
 MOST_LINES, MOST_CHARACTERS = 15_000, 1_500_000  # of tools; both fit into what the platform keeps of a build
 
@@ -16,8 +19,15 @@ MOST_LINES, MOST_CHARACTERS = 15_000, 1_500_000  # of tools; both fit into what 
 class Output:
     """Writes build lines. Every line is flushed: the pusher sees it as it happens."""
 
-    def __init__(self, stream: TextIO, lines: int = MOST_LINES, characters: int = MOST_CHARACTERS) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        lines: int = MOST_LINES,
+        characters: int = MOST_CHARACTERS,
+        secrets: tuple[str, ...] = (),
+    ) -> None:
         self._stream = stream
+        self._secrets = secrets
         self._lines, self._characters = lines, characters
         self._full = False
         self.warnings: list[str] = []
@@ -39,7 +49,7 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Print a warning and keep it for the result."""
-        self.warnings.append(text)
+        self.warnings.append(redacted(text, self._secrets))
         for line in wrap(f"Warning: {text}"):
             self._line(f" !     {line}")
 
@@ -52,8 +62,12 @@ class Output:
                 self._line(f" !     {line}".rstrip())
             self._line(" !")
 
+    def hide(self, text: str) -> str:
+        """Return the text as it may be shown elsewhere, too."""
+        return redacted(text, self._secrets)
+
     def _line(self, text: str) -> None:
-        self._stream.write(text + "\n")
+        self._stream.write(redacted(text, self._secrets) + "\n")
         self._stream.flush()
 
 

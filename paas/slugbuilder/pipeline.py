@@ -19,6 +19,7 @@ from .buildpacks import BUILDPACKS, detect
 from .environment import build_environment
 from .errors import BuildError
 from .launcher import write_launcher
+from .misspelled import misspelled
 from .output import Output
 from .procfile import parse_procfile
 from .result import Failure, Result, UsedBuildpack, write_result
@@ -53,7 +54,8 @@ def build(request: Request, environ: Mapping[str, str], output: Output) -> int:
     except BuildError as error:
         message = f"{error.message} {full_disk(request)}".rstrip()
         output.error(message, error.details, error.hint)
-        failure = Failure(error.id, message, error.details, error.hint)
+        details = tuple(output.hide(line) for line in error.details)
+        failure = Failure(error.id, output.hide(message), details, output.hide(error.hint))
         result = Result(
             request.stack.name, warnings=tuple(output.warnings), timings=work.timings, error=failure
         )
@@ -116,6 +118,7 @@ def compile_source(request: Request, work: Workspace) -> Result:
     with work.timed("unpack"):
         unpacked = unpack_source(request.source, work.app)
         drop_ignored(work)
+    tell_misspelled(work)
     declared = read_procfile(work)
     health_checks = read_health_checks(work)
     buildpack = detect(work.app, BUILDPACKS)
@@ -133,6 +136,7 @@ def compile_source(request: Request, work: Workspace) -> Result:
         buildpacks=(UsedBuildpack(buildpack.name, compiled.version),),
         python=compiled.python,
         node=compiled.node,
+        dependencies=tuple(name for name in compiled.dependencies if (work.app / name).is_dir()),
         launch=f"{work.app}/.paas/launch",
         config_defaults=dict(compiled.env),
         health_checks=health_checks,
@@ -157,12 +161,12 @@ def drop_ignored(work: Workspace) -> None:
 def read_procfile(work: Workspace) -> dict[str, str]:
     """The declared process types. Read before anything is installed, so that a mistake is told at once."""
     file = work.app / "Procfile"
-    if file.is_file():
-        return parse_procfile(file.read_bytes())
-    for entry in sorted(work.app.iterdir()):
-        if entry.is_file() and entry.name.lower() in ("procfile", "procfile.txt", "profile.txt"):
-            work.output.warn(f"{entry.name} is not read: the file must be named Procfile.")
-    return {}
+    return parse_procfile(file.read_bytes()) if file.is_file() else {}
+
+
+def tell_misspelled(work: Workspace) -> None:
+    for sentence in misspelled(entry.name for entry in work.app.iterdir() if entry.is_file()):
+        work.output.warn(sentence)
 
 
 def read_health_checks(work: Workspace) -> dict[str, dict[str, Any]]:

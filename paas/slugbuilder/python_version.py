@@ -1,11 +1,13 @@
 """Which Python an app asks for, and whether the stack has it.
 
-In: runtime.txt, .python-version.  Out: the version wanted and its file, or a BuildError saying what the stack has.
+In: runtime.txt, .python-version, Pipfile.  Out: the version wanted and its file, or a BuildError that says what the
+stack has.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +29,14 @@ class Wanted:
 
 
 def wanted_python(app: Path) -> Wanted | None:
-    """Read runtime.txt (old, wins, as at Heroku) or .python-version. None when neither says anything."""
+    """Read runtime.txt (old, wins, as at Heroku), .python-version or Pipfile. None when none says anything."""
     old = app / "runtime.txt"
     if old.is_file():
         return parse_runtime_txt(read_text(old))
     new = app / ".python-version"
-    return parse_python_version(read_text(new)) if new.is_file() else None
+    if new.is_file():
+        return parse_python_version(read_text(new))
+    return pipfile_python(app / "Pipfile") if (app / "Pipfile").is_file() else None
 
 
 def read_text(path: Path) -> str:
@@ -59,6 +63,16 @@ def parse_python_version(text: str) -> Wanted | None:
     return checked(re.sub(r"^c?python-", "", lines[0]), ".python-version", lines[0], "3.13")
 
 
+def pipfile_python(file: Path) -> Wanted | None:
+    """`python_full_version` or `python_version` of Pipfile's [requires]; a broken file is told by who installs it."""
+    try:
+        requires = tomllib.loads(read_text(file)).get("requires", {})
+    except tomllib.TOMLDecodeError:
+        return None
+    version = requires.get("python_full_version") or requires.get("python_version")
+    return checked(str(version), "Pipfile", str(version), "3.13") if version and version != "3" else None
+
+
 def checked(version: str, file: str, shown: str, example: str) -> Wanted:
     if not VERSION.fullmatch(version):
         raise invalid(file, shown, example)
@@ -75,9 +89,15 @@ def version_fits(wanted: str, have: str) -> bool:
     return wanted.split(".")[:2] == have.split(".")[:2]
 
 
-def unsupported(wanted: Wanted, stack: str, have: str) -> BuildError:
+def unsupported(wanted: Wanted, stack: str, have: str, others: tuple[str, ...] = ()) -> BuildError:
+    """`others`: further Pythons of the stack. Only what a stack ships can be used: nothing is downloaded."""
     minor = ".".join(have.split(".")[:2])
-    message = f"{wanted.file} asks for Python {wanted.version}, stack {stack} has {have}."
+    beside = [version for version in others if not version_fits(version, have)]
+    also = f" and {', '.join(beside)}" if beside else ""
+    message = f"{wanted.file} asks for Python {wanted.version}, stack {stack} has {have}{also}."
     value = f"python-{minor}" if wanted.file == "runtime.txt" else minor
-    hint = f"Write {value} into {wanted.file} (or remove the file), or choose a stack with Python {wanted.minor}."
+    hint = (
+        f"Write {value} into {wanted.file} (or remove the file), or choose a stack with Python {wanted.minor}. "
+        "No Python is downloaded: the operator of the platform adds stacks."
+    )
     return BuildError("python_version_unsupported", message, hint=hint)

@@ -30,6 +30,7 @@ class Failure:
 @dataclass(frozen=True)
 class Result:
     """`process_types` maps type to command; `launch` is the program that takes such a command as its one argument;
+    `dependencies` are folders of the app, relative, that hold nothing of its own;
     `config_defaults` are environment variables that config vars override;
     `health_checks` maps type to an HTTP check; `size` is the unpacked app in bytes;
     `timings` are seconds per step."""
@@ -39,6 +40,7 @@ class Result:
     buildpacks: tuple[UsedBuildpack, ...] = ()
     python: str = ""
     node: str = ""
+    dependencies: tuple[str, ...] = ()
     launch: str = "/app/.paas/launch"
     config_defaults: dict[str, str] = field(default_factory=dict)
     health_checks: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -56,7 +56,8 @@ class Workspace:
 class Compiled:
     """What a buildpack made. `processes` are defaults for types that the Procfile does not name; `env` are defaults
     that config vars override; `web_memory_mb` is what one web worker process needs (0: no WEB_CONCURRENCY);
-    `no_web` says why there is no default web process."""
+    `no_web` says why there is no default web process; `dependencies` are folders of the app that hold what was
+    installed: they make a layer of their own, which stays when only the app's code changes."""
 
     version: str
     processes: Mapping[str, str] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class Compiled:
     no_web: str = ""
     python: str = ""
     node: str = ""
+    dependencies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,59 +1,51 @@
 """Python apps: a virtual environment on the stack's Python, filled by uv.
 
-In: requirements.txt, or pyproject.toml with or without uv.lock.  Out: `.venv`, static files, default processes.
+In: requirements.txt, or the files of Pipenv, Poetry, uv or setuptools.  Out: `.venv`, static files, default processes.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import tomllib
 from pathlib import Path
 
 from ..command import capture
 from ..errors import BuildError
 from ..python_version import Wanted, unsupported, version_fits, wanted_python
 from ..workspace import Buildpack, Compiled, Workspace
+from .hooks import run_hook
 from .python_django import collect_static
-from .python_packages import VENV, install_packages, plan_install
+from .python_managers import LOCKS_OF_PYPROJECT, managers
+from .python_nltk import download_nltk_data, nltk_env
+from .python_packages import install_packages
+from .python_plans import VENV, plan_install
 from .python_web import default_web
 
 WORKER_MB = 256
 
 
 def detect(app: Path) -> bool:
-    if any(
-        (app / name).is_file()
-        for name in ("requirements.txt", "uv.lock", "Pipfile", "poetry.lock", "setup.py")
-    ):
-        return True
-    return (app / "pyproject.toml").is_file() and has_project(app / "pyproject.toml")
-
-
-def has_project(pyproject: Path) -> bool:
-    """A pyproject.toml that only configures linters makes no Python app."""
-    try:
-        data = tomllib.loads(pyproject.read_bytes().decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        return True  # broken: the Python buildpack then says so
-    return "project" in data or "poetry" in data.get("tool", {})
+    return bool(managers(app)) or any((app / name).is_file() for name in LOCKS_OF_PYPROJECT)
 
 
 def compile_app(work: Workspace) -> Compiled:
     work.output.step("Python app detected")
     python, version = choose_python(work)
     work.output.info(f"Using Python {version} (stack {work.stack.name})")
-    discard_committed_venv(work)
-    plan = plan_install(work, version)
+    discard_committed_venvs(work)
+    run_hook(work, "pre_compile", work.env)
     with work.timed("install"):
-        install_packages(work, plan, python)
+        install_packages(work, plan_install(work, version), python)
+    download_nltk_data(work)
     with work.timed("collectstatic"):
         collect_static(work)
+    run_hook(work, "post_compile", {**work.env, **runtime_env(work.app)})
     web, reason = default_web(work.app, installed(work.app / VENV))
     return Compiled(
         version=version,
         processes={"web": web} if web else {},
-        env=runtime_env(work.app),
+        env=runtime_env(work.app) | nltk_env(work.app),
+        dependencies=(VENV,),
         web_memory_mb=WORKER_MB,
         no_web=reason,
         python=version,
@@ -74,11 +66,21 @@ def choose_python(work: Workspace) -> tuple[Path, str]:
     if wanted is None or version_fits(wanted.version, have):
         note_patch_level(work, wanted, have)
         return work.stack.python, have
-    other = work.stack.python.with_name(f"python{wanted.minor}")
-    found = python_version_of(other, work)
-    if found and version_fits(wanted.version, found):
-        return other, found
-    raise unsupported(wanted, work.stack.name, have)
+    others = other_pythons(work)
+    found = next((entry for entry in others if version_fits(wanted.version, entry[1])), None)
+    if found is None:
+        raise unsupported(wanted, work.stack.name, have, tuple(version for _, version in others))
+    note_patch_level(work, wanted, found[1])
+    return found
+
+
+def other_pythons(work: Workspace) -> list[tuple[Path, str]]:
+    """Every further Python beside the stack's own, by its program's name."""
+    programs = [
+        path for path in sorted(work.stack.python.parent.glob("python3.*")) if path.suffix[1:].isdigit()
+    ]
+    asked = ((program, python_version_of(program, work)) for program in programs)
+    return [(program, version) for program, version in asked if version]
 
 
 def note_patch_level(work: Workspace, wanted: Wanted | None, have: str) -> None:
@@ -91,14 +93,19 @@ def python_version_of(python: Path, work: Workspace) -> str:
     return capture([str(python), "-I", "-S", "-c", script], work.env)
 
 
-def discard_committed_venv(work: Workspace) -> None:
-    venv = work.app / VENV
-    if os.path.lexists(venv):
+def discard_committed_venvs(work: Workspace) -> None:
+    """An environment of another machine works nowhere else, and makes the slug large."""
+    ours = work.app / VENV
+    if os.path.lexists(ours):
         work.output.warn(f"{VENV} is part of the commit: it is replaced. Add it to .gitignore.")
-        if venv.is_dir() and not venv.is_symlink():
-            shutil.rmtree(venv)
-        else:
-            venv.unlink()
+        shutil.rmtree(ours) if ours.is_dir() and not ours.is_symlink() else ours.unlink()
+    for marker in sorted(work.app.glob("*/pyvenv.cfg")):
+        name = marker.parent.name
+        work.output.warn(
+            f"{name}/ is a virtual environment of another machine: it is left out. Run `git rm -r --cached {name}` "
+            "and add it to .gitignore."
+        )
+        shutil.rmtree(marker.parent)
 
 
 def installed(venv: Path) -> frozenset[str]:
@@ -119,4 +126,6 @@ def runtime_env(app: Path) -> dict[str, str]:
     }
 
 
-PYTHON = Buildpack("python", "Python", "requirements.txt, pyproject.toml or uv.lock", detect, compile_app)
+PYTHON = Buildpack(
+    "python", "Python", "requirements.txt, pyproject.toml, Pipfile or setup.py", detect, compile_app
+)

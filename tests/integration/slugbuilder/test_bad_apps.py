@@ -101,12 +101,11 @@ def test_a_python_app_that_nothing_can_start(work):
     failed(build(source, work), "no_process_types", "There is nothing to run", "Procfile")
 
 
-def test_pipfile_alone(work):
+def test_a_lock_without_its_project(work):
     failed(
-        build(app(work, {"Pipfile": "[packages]\n"}), work),
+        build(app(work, {"uv.lock": "version = 1\n", "Procfile": "web: x"}), work),
         "python_packages_unsupported",
-        "Pipfile",
-        "requirements.txt",
+        "uv.lock is there without pyproject.toml.",
     )
 
 

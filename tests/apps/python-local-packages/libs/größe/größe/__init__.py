@@ -1,0 +1,2 @@
+def maß():
+    return "3 Ellen"

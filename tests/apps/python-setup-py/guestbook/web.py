@@ -1,0 +1,14 @@
+from importlib.metadata import version
+
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@app.get("/")
+def home():
+    return f"Flask {version('flask')}"
+
+
+def say():
+    print("said")
