@@ -56,6 +56,12 @@ class Configuration:
     drain_timeout: int = 30  # seconds for requests in flight on an old instance
     git_max_pack: int = 512 * 1024**2  # bytes of one push
     git_quota: int = 2048 * 1024**2  # bytes of one app's repository
+    insecure_registries: str = (
+        ""  # HOST:PORT of registries that are spoken to without TLS, separated by spaces
+    )
+    image_max: int = 4 * 1024**3  # bytes of an imported or pushed image's layers; three times that unpacked
+    registry_quota: int = 20 * 1024**3  # bytes of pushed blobs of one app
+    registry_cache: int = 10 * 1024**3  # bytes of releases converted for those who pull them
     releases_kept: int = 500
     config_max_bytes: int = 64 * 1024
     admin_email: str = "admin@localhost"

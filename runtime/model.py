@@ -73,6 +73,22 @@ class NetworkMode(StrEnum):
     NONE = "none"
 
 
+Id = Annotated[int, msgspec.Meta(ge=0, le=65535)]  # of a user or group, inside
+
+
+class Account(Struct):
+    """Whom a container's processes run as, in numbers inside its user namespace.
+
+    `capable`: for images that cannot do without root. Their processes get the eleven capabilities that podman gives
+    (`runtime.container.bundle`), which reach no further than the user namespace; a host without one refuses them.
+    """
+
+    uid: Id = 1000
+    gid: Id = 1000
+    groups: tuple[Id, ...] = ()
+    capable: bool = False
+
+
 class ContainerSpec(Struct):
     """One container, complete: what crun is told follows from this value and the host alone.
 
@@ -84,6 +100,8 @@ class ContainerSpec(Struct):
     that `runtime.kernel` allows; a ulimit above what the host allows its agent is cut, an unknown sysctl is refused.
     `runtime` and `seccomp` name one of the host's runtimes and seccomp profiles ('': its defaults); a name that the
     host has not is refused. `readonly`: nothing but /tmp, /dev/shm, binds and volumes can be written.
+    `foreign`: the root is an image that the platform did not make, and is left as it is but for mount points;
+    `stop_signal` asks its program to end.
     """
 
     id: str
@@ -106,6 +124,9 @@ class ContainerSpec(Struct):
     runtime: str = ""
     seccomp: str = ""
     readonly: bool = False
+    account: Account = Account()
+    foreign: bool = False
+    stop_signal: Annotated[int, msgspec.Meta(ge=1, le=64)] = 15
 
 
 class HealthKind(StrEnum):

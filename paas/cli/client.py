@@ -9,7 +9,8 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import urllib3
@@ -80,6 +81,14 @@ class Api:
             if wanted or not following:
                 return rows
 
+    def upload(self, url: str, file: Path) -> None:
+        """PUT a file to a URL that needs no token."""
+        with file.open("rb") as content:
+            headers = {"Content-Length": str(file.stat().st_size)}
+            response = self._send("PUT", url, STREAM_TIMEOUT, headers, content)
+        if response.status >= 400:
+            self._read(response, response.data)
+
     def login(self, email: str, password: str, description: str, expires_in: int) -> str:
         """Return a new token for an account."""
         body = {"description": description, "expires_in": expires_in, "scope": ["global"]}
@@ -119,7 +128,7 @@ class Api:
         url: str,
         timeout: urllib3.Timeout,
         headers: Mapping[str, str],
-        body: bytes | None = None,
+        body: bytes | BinaryIO | None = None,
         *,
         preload: bool = True,
     ) -> urllib3.BaseHTTPResponse:

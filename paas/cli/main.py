@@ -37,6 +37,7 @@ COMMANDS = {
     "config:get": "config.get",
     "config:set": "config.set_vars",
     "config:unset": "config.unset",
+    "deploy": "images.deploy",
     "deployments": "releases.deployments",
     "domains": "domains.domains",
     "domains:add": "domains.add",

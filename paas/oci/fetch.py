@@ -44,6 +44,11 @@ class Puller:
     size_max: int = 4 * 1024**3
     timeout: float = 1800.0
 
+    def folder_made(self) -> Path:
+        """Return the working folder, made if it is not there."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self.folder
+
 
 @dataclass(frozen=True)
 class Pulled:
@@ -59,7 +64,7 @@ def pull(
     """Fetch an image. `auth` is the text of a containers-auth.json(5), '' for none. Raises ImageError, Cancelled."""
     if shutil.which("skopeo") is None:
         raise ImageError("skopeo is missing on the platform: apt install skopeo.", id="image_unavailable")
-    puller.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    puller.folder_made()
     puller.blobs.folder.mkdir(parents=True, exist_ok=True)
     with (
         _alone(puller, source),

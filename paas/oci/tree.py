@@ -218,7 +218,7 @@ class Tree:
     def ensure_directory(self, path: str, mode: int = 0o755, uid: int = 0) -> None:
         """Make a directory, and those above it, unless it is there already."""
         found = self.lookup(path)
-        if found is None or found.kind != "d":
+        if clean(path) and (found is None or found.kind != "d"):
             made = self.nodes[self._parents(clean(path), make=True) or ""]
             made.mode, made.uid, made.gid = mode, uid, uid
 

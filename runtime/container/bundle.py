@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from runtime.container import seccomp, ulimits
-from runtime.container.owners import APP_UID, WIDTH
+from runtime.container.owners import WIDTH
 from runtime.container.syscall_rules import Profile
-from runtime.model import ContainerSpec, Limits, Struct
+from runtime.model import Account, ContainerSpec, Limits, Struct
 
 INIT = "/dev/init"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -37,6 +37,14 @@ _MASKED = (
     "/sys/fs/selinux",
 )
 _READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+# What podman 4 gives (containers-common's default_capabilities): Docker's without MKNOD, NET_RAW, AUDIT_WRITE.
+CAPABILITIES = tuple(
+    f"CAP_{name}"
+    for name in (
+        *("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE"),
+        *("SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
+    )
+)
 _DENY_ALL_DEVICES = {"allow": False, "access": "rwm"}  # absent would mean: no rule at all
 
 
@@ -94,16 +102,13 @@ def environment(spec: ContainerSpec, *, ca_bundle: bool) -> list[str]:
 
 
 def _process(spec: ContainerSpec, prepared: Prepared) -> dict[str, Any]:
-    empty: list[str] = []
     return {
         "terminal": spec.tty,
-        "user": {"uid": APP_UID, "gid": APP_UID, "umask": 0o022},
+        "user": _user(spec.account),
         "args": [INIT, "--", *spec.argv],
         "env": environment(spec, ca_bundle=prepared.ca_bundle),
         "cwd": spec.cwd,
-        "capabilities": {
-            kind: empty for kind in ("bounding", "effective", "inheritable", "permitted", "ambient")
-        },
+        "capabilities": _capabilities(spec.account),
         "noNewPrivileges": True,
         "oomScoreAdj": prepared.oom_score_adj,
         "rlimits": [
@@ -111,6 +116,18 @@ def _process(spec: ContainerSpec, prepared: Prepared) -> dict[str, Any]:
             for name, (soft, hard) in ulimits.effective(spec, prepared.ceilings).items()
         ],
     }
+
+
+def _user(account: Account) -> dict[str, Any]:
+    user = {"uid": account.uid, "gid": account.gid, "umask": 0o022}
+    return {**user, "additionalGids": list(account.groups)} if account.groups else user
+
+
+def _capabilities(account: Account) -> dict[str, list[str]]:
+    """Return all five sets. Ambient and inheritable stay empty: a program that gives up root has none left."""
+    held = list(CAPABILITIES) if account.capable else []
+    empty: list[str] = []
+    return {"bounding": held, "effective": held, "permitted": held, "inheritable": empty, "ambient": empty}
 
 
 def _limit(value: int) -> int:

@@ -14,9 +14,10 @@ class EngineConfig:
     """`home`: this agent's data directory. `tag`: short, unique per platform on this machine. `subnet`: an
     IPv4 network that no other platform or neighbour uses; each container gets one address. `blocked`:
     addresses and networks that tenants must not reach, besides the host's own and the metadata service.
-    `user_namespaces`: None lets the kernel decide (idmapped squashfs needs Linux 6.2). `overlay`: how hosts
-    reach each other's containers, a `runtime.network.overlay.Mode`; `underlay`: this host's own address among
-    them ('': that of the default route). `runtimes`: further OCI runtimes by name that apps may choose (None:
+    `user_namespaces`: False gives containers none, for tests. `shift`: how images get the owners that user
+    namespaces want, a `runtime.images.shifting.Shift` ('': the kernel decides). `overlay`: how hosts reach
+    each other's containers, a `runtime.network.overlay.Mode`; `underlay`: this host's own address among them
+    ('': that of the default route). `runtimes`: further OCI runtimes by name that apps may choose (None:
     those found on PATH). `seccomp_dir`: the operator's profiles."""
 
     home: Path
@@ -27,6 +28,7 @@ class EngineConfig:
     blocked: tuple[str, ...] = ()
     ca_bundle: Path | None = None
     user_namespaces: bool | None = None
+    shift: str = ""
     overlay: str = "auto"
     underlay: str = ""
     runtimes: tuple[tuple[str, str], ...] | None = None

@@ -6,6 +6,7 @@ the next engine of the same home takes over.
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from signal import SIGKILL, SIGSTOP
+from signal import SIGKILL, SIGSTOP, SIGTERM
 
 import msgspec
 
@@ -143,6 +144,13 @@ class CrunEngine:
     def remove_image(self, ref: ImageRef) -> None:
         """Delete an image. Containers that run from it are not disturbed."""
         self._mounts.call(self._parts.images.remove, ref)
+        with (
+            self._lock
+        ):  # a copy, unlike a mounted file, would vanish under those who use it; the next start sweeps
+            used = self._making or any(ref.digest in one.images for one in self._records.values())
+            doomed = () if used else self._parts.lowers.put_aside(ref)
+        for copy in doomed:
+            shutil.rmtree(copy, ignore_errors=True)
 
     def stored_images(self) -> tuple[StoredImage, ...]:
         return stock.images(self._parts, tuple(self._records.values()))
@@ -234,7 +242,8 @@ class CrunEngine:
             if record is None or record.exit is not None:
                 return
             # Before start there is only the runtime's own process, which ignores anything milder.
-            number = signal if record.started_at is not None else SIGKILL
+            wanted = record.stop_signal if signal == SIGTERM else signal
+            number = wanted if record.started_at is not None else SIGKILL
             if record.boot_id == self._parts.boot_id:
                 if number not in (SIGKILL, SIGSTOP):
                     process.wait_catching(record.pid, number, _INIT_TAKES)

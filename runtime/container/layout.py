@@ -50,6 +50,11 @@ class Layout:
         return self.home / "scratch"
 
     @property
+    def copies(self) -> Path:
+        """Unpacked images, where the kernel cannot idmap packed ones."""
+        return self.home / "copies"
+
+    @property
     def works(self) -> Path:
         return self.run / "c"
 
@@ -74,6 +79,7 @@ class Layout:
             self.exits,
             self.logs,
             self.scratch,
+            self.copies,
             home / "images",
             home / "volumes",
         )

@@ -33,7 +33,7 @@ from runtime.container.layout import Layout
 from runtime.container.owners import APP_UID, FIRST, WIDTH, Owners, UserNamespaces
 from runtime.container.port import Bind, EngineError, VolumeBind
 from runtime.container.storage import Record, save
-from runtime.images import hoststack
+from runtime.images.shifting import Lowers
 from runtime.images.store import Images
 from runtime.model import ContainerSpec, NetworkMode, check_ulimit, parse_sysctl
 from runtime.network import resolver, rules
@@ -68,6 +68,7 @@ class Parts:
     owners: Owners
     namespaces: UserNamespaces
     images: Images
+    lowers: Lowers
     volumes: Volumes
     pool: Pool
     firewall: Nftables
@@ -251,6 +252,11 @@ def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.E
     profile = profiles.load(parts.seccomp_dir, spec.seccomp)
     start = parts.owners.range_start(spec.owner)
     uid_start = start if parts.isolated else None
+    if uid_start is None and (spec.account.capable or spec.account.uid == 0):
+        raise EngineError(
+            "This image runs as root, which it may only in a user namespace of its own, and the agent of this host was "
+            "told to make none; give the image a USER that is not root."
+        )
     hostname = clean_hostname(spec.hostname or spec.name)
     address = slot.address if slot else ""
     files = {
@@ -293,6 +299,7 @@ def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.E
         volumes=tuple(key for key, _ in opened),
         paths=tuple((bind.target, bind.source) for bind in binds),
         images=tuple(ref.digest for ref in spec.rootfs.layers),
+        stop_signal=spec.stop_signal,
     )
     save(layout.bundle(spec.id), record)
     return record
@@ -314,14 +321,14 @@ def _places(layout: Layout, container: str, state: str) -> conmon.Places:
 
 def _mount_root(parts: Parts, request: Request, uid_start: int | None, files: dict[str, str]) -> Path:
     spec, layout = request.spec, parts.layout
-    lowers = tuple(parts.images.mount(ref) for ref in spec.rootfs.layers)
-    if spec.rootfs.host:
-        lowers = (*lowers, hoststack.make(layout.home / "stack"))
+    lowers = parts.lowers.of(spec.rootfs, uid_start)
     scratch, limits = request.scratch_bytes, spec.limits
     writable = rootfs.Writable(
         size=scratch or max(_SMALLEST_LAYER, limits.writable_bytes),
         scratch=str(layout.scratch / f"{spec.id}.ext4") if scratch else "",
         tmp=0 if scratch else limits.tmp_bytes,
+        foreign=spec.foreign,
+        idmapped=parts.lowers.idmapped,
     )
     usr = Path("/usr") if spec.rootfs.host else None
     return rootfs.assemble(layout.work(spec.id), lowers, uid_start, writable, files, parts.namespaces, usr)

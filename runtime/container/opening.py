@@ -20,6 +20,7 @@ from runtime.container.port import EngineError
 from runtime.container.runtimes import Runtimes, maker_of
 from runtime.container.storage import Record, load
 from runtime.images import hoststack, squashfs
+from runtime.images.shifting import Lowers, Shift
 from runtime.images.store import Images
 from runtime.network import resolver, rules
 from runtime.network.nftables import Nftables
@@ -47,6 +48,8 @@ def open_parts(
     names = rules.names_of(config.tag)
     namespaces = UserNamespaces()
     run = layout.run
+    images = Images(layout.home / "images", run / "img")
+    shift = _decide_shift(config, layout, mounts, namespaces)
     owners, firewall = Owners(layout.home / "owners.json"), Nftables()
 
     def make_slot(make: object) -> Slot:
@@ -60,7 +63,8 @@ def open_parts(
         cgroups=cgroups,
         owners=owners,
         namespaces=namespaces,
-        images=Images(layout.home / "images", run / "img"),
+        images=images,
+        lowers=Lowers(images, layout.copies, layout.home / "stack", shift),
         volumes=Volumes(layout.home / "volumes", run / "vol"),
         pool=Pool(config.subnet, names.veth, run / "net", config.pool_size, make_slot),
         firewall=firewall,
@@ -75,7 +79,7 @@ def open_parts(
             lambda: making.marks(owners),
             outgoing_mtu,
         ),
-        isolated=_decide_isolation(config, layout, mounts, namespaces),
+        isolated=shift is not Shift.NONE,
         ca_bundle=config.ca_bundle,
         nameservers=resolver.nameservers(),
     )
@@ -104,6 +108,7 @@ def remove_leftovers(parts: Parts, records: tuple[Record, ...]) -> None:
         file.unlink()
     for stage in (layout.run / "export").glob("*"):
         files.remove_stage(stage)
+    parts.lowers.sweep(digest for record in records for digest in record.images)
     if not records:
         hoststack.remove_others(layout.home / "stack")
 
@@ -140,21 +145,26 @@ def _names(*directories: Path) -> set[str]:
     return {entry.name for directory in directories if directory.is_dir() for entry in directory.iterdir()}
 
 
-def _decide_isolation(
+def _decide_shift(
     config: EngineConfig, layout: Layout, mounts: MountNamespace, namespaces: UserNamespaces
-) -> bool:
-    """Tell whether containers get user namespaces: as configured, else when this kernel can idmap a squashfs."""
-    if config.user_namespaces is not None:
-        return config.user_namespaces
+) -> Shift:
+    """Choose how images get their owners: as configured, else the cheapest way that this kernel knows."""
+    if config.user_namespaces is False:
+        return Shift.NONE
+    if config.shift:
+        return Shift(config.shift)
     image = _probe_image(layout)
     place = layout.run / f"probe-{process.boot_id()[:8]}"
 
-    def probe() -> bool:
+    def probe() -> Shift:
         mounted = place / "image"
         mounted.mkdir(parents=True)
         try:
             loop.mount_file(image, mounted, "squashfs", readonly=True)
-            return rootfs.probe_idmapping(mounted, place / "shifted", namespaces)
+            if rootfs.probe_idmapping(mounted, place / "shifted", namespaces):
+                return Shift.IDMAPPED
+            unpacked = rootfs.probe_idmapping(layout.copies, place / "shifted", namespaces)
+            return Shift.UNPACKED if unpacked else Shift.CHOWNED
         except OSError as error:
             raise EngineError(f"This kernel cannot mount squashfs images: {error}.") from error
         finally:

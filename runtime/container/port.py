@@ -239,7 +239,10 @@ class Engine(Protocol):
         """
 
     def kill(self, container: str, signal: int) -> None:
-        """Signal PID 1; with SIGKILL the whole container. A no-op when it is gone."""
+        """Signal PID 1; with SIGKILL the whole container. A no-op when it is gone.
+
+        SIGTERM asks it to end: an image that wants to be asked by another signal gets that one.
+        """
 
     def wait(self, container: str, timeout: float) -> ExitInfo | None:
         """Return how it ended, or None if it still runs after `timeout` seconds (0: just look)."""

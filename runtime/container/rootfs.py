@@ -28,11 +28,14 @@ class Writable(Struct):
     """The writable layer: in memory (`scratch` ''), or on disk in the file `scratch`. Bytes.
 
     `tmp` > 0 makes /tmp a file system of its own in memory; 0 leaves it on the writable layer.
+    `foreign`: directories of the app are the image's business. `idmapped`: the lower directories are to be, too.
     """
 
     size: int
     scratch: str = ""
     tmp: int = 0
+    foreign: bool = False
+    idmapped: bool = True
 
 
 def assemble(
@@ -48,10 +51,10 @@ def assemble(
     try:
         _mount_writable(upper, writable, base)
         temporary.append(upper)
-        _furnish(upper / "data", base, files)
+        _furnish(upper / "data", base, files, foreign=writable.foreign)
+        shift = uid_start if writable.idmapped else None
         shown = [
-            _show_lower(work / f"l{n}", path, uid_start, namespaces, temporary)
-            for n, path in enumerate(lowers)
+            _show_lower(work / f"l{n}", path, shift, namespaces, temporary) for n, path in enumerate(lowers)
         ]
         options = f"lowerdir={':'.join(map(str, shown))},upperdir={upper}/data,workdir={upper}/work"
         flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
@@ -114,17 +117,24 @@ def dismantle(work: Path) -> None:
 
 
 def probe_idmapping(mounted: Path, work: Path, namespaces: UserNamespaces) -> bool:
-    """Tell whether this kernel can idmap the file system at `mounted` (squashfs: since 6.2)."""
-    work.mkdir(parents=True, exist_ok=True)
+    """Tell whether this kernel can idmap the file system at `mounted` (squashfs: since 6.2, ext4: 5.12), and take it
+    as a layer of an overlay (since 5.19)."""
+    shown, over = work / "shown", work / "over"
+    for directory in (shown, over):
+        directory.mkdir(parents=True, exist_ok=True)
     userns = namespaces.duplicate(0, 1_000_000, WIDTH)
     try:
-        syscalls.bind(mounted, work, syscalls.MOUNT_ATTR_RDONLY, userns)
-        syscalls.umount(work)
+        syscalls.bind(mounted, shown, syscalls.MOUNT_ATTR_RDONLY, userns)
+        syscalls.mount("overlay", over, "overlay", syscalls.MS_RDONLY, f"lowerdir={shown}:{work}")
         return True
     except OSError:
         return False
     finally:
         os.close(userns)
+        for directory in (over, shown):
+            with contextlib.suppress(OSError):
+                syscalls.umount(directory)
+            directory.rmdir()
         work.rmdir()
 
 
@@ -166,11 +176,12 @@ def _mount_writable(upper: Path, writable: Writable, base: int) -> None:
         (upper / name).mkdir(mode=0o755)
 
 
-def _furnish(root: Path, base: int, files: dict[str, str]) -> None:
+def _furnish(root: Path, base: int, files: dict[str, str], *, foreign: bool) -> None:
     os.chown(root, base, base)
     app = base + APP_UID
     plan = [(name, base, 0o755) for name in _ROOT_OWNED] + [(name, base, 0o1777) for name in _STICKY]
-    for name, owner, mode in plan + [(name, app, 0o755) for name in _APP_OWNED]:
+    plan += [] if foreign else [(name, app, 0o755) for name in _APP_OWNED]
+    for name, owner, mode in plan:
         path = root / name
         path.mkdir()
         path.chmod(mode)

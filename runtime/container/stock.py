@@ -68,4 +68,6 @@ def forget_owner(parts: Parts, owner: str) -> bool:
     if start is not None and parts.volumes.has_any(start):
         return False
     parts.owners.forget(owner)
+    if start is not None:
+        parts.lowers.forget_range(start)
     return True

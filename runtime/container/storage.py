@@ -33,6 +33,7 @@ class Record(Struct):
     volumes: tuple[str, ...] = ()
     paths: tuple[tuple[str, str], ...] = ()
     images: tuple[str, ...] = ()
+    stop_signal: int = 15
     started_at: float | None = None
     exit: ExitInfo | None = None
 

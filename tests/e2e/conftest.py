@@ -18,7 +18,8 @@ SETTINGS = {"PAAS_BOOT_TIMEOUT": "10", "PAAS_GIT_MAX_PACK": str(16 * 1024**2)}  
 @pytest.fixture(scope="session")
 def platform(free_ports: Callable[[int], list[int]]) -> Iterator[Platform]:
     """A running platform with the host stack and no app."""
-    one = Platform.prepare(free_ports(len(PORTS)), **SETTINGS)
+    ports = free_ports(len(PORTS))
+    one = Platform.prepare(ports, **SETTINGS, PAAS_INSECURE_REGISTRIES=f"127.0.0.1:{ports[0]}")
     try:
         one.start()
         yield one

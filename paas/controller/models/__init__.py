@@ -7,8 +7,9 @@ from paas.controller.models.deployments import Deployment
 from paas.controller.models.events import Event
 from paas.controller.models.hosts import Host, Router, RouteVersion
 from paas.controller.models.instances import Instance, OneOff
+from paas.controller.models.registry import RegistryBlob, RegistryTag
 from paas.controller.models.releases import Release
-from paas.controller.models.stacks import Stack
+from paas.controller.models.stacks import Stack, StackTask
 
 __all__ = [
     "App",
@@ -21,11 +22,14 @@ __all__ = [
     "Host",
     "Instance",
     "OneOff",
+    "RegistryBlob",
+    "RegistryTag",
     "Release",
     "RouteVersion",
     "Router",
     "Slug",
     "Stack",
+    "StackTask",
     "Token",
     "User",
 ]

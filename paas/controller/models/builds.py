@@ -23,6 +23,9 @@ class Slug(models.Model):
     commit = models.CharField(max_length=64, blank=True)
     commit_message = models.CharField(max_length=500, blank=True)
     stack = models.CharField(max_length=64)
+    abi = models.JSONField(default=dict)  # what it was built against: {"os", "python", "node"}
+    # {process type: its image as `selectors.prebuilt.Prebuilt`}; empty: built here. Then `digest` is that of `web`.
+    images = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -41,10 +44,16 @@ class Build(models.Model):
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="builds")
     user = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
-    origin = models.CharField(max_length=16, default="git")  # git: a pusher waits for it; api: nobody does
+    origin = models.CharField(
+        max_length=16, default="git"
+    )  # git: a pusher waits for it; api, image: nobody does
     commit = models.CharField(max_length=64, blank=True)
     commit_message = models.CharField(max_length=500, blank=True)
     source_file = models.CharField(max_length=300)  # path of the source tar under the data folder
+    image = models.JSONField(default=dict)  # of a prebuilt one: {"source", "process_type", "manifest", "by"}
+    credentials_encrypted = models.BinaryField(
+        default=b""
+    )  # for the registry; dropped when the build is over
     slug = models.ForeignKey(Slug, null=True, on_delete=models.SET_NULL, related_name="builds")
     release = models.ForeignKey(
         "controller.Release", null=True, on_delete=models.SET_NULL, related_name="builds"

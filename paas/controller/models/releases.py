@@ -47,6 +47,7 @@ class Release(models.Model):
         FORMATION = "formation"
         DOMAINS = "domains"
         KERNEL = "kernel"
+        REBASE = "rebase"  # the same code on newer layers of its stack
         ROLLBACK = "rollback"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -6,12 +6,17 @@ import uuid
 
 from django.db import models
 
+from paas.controller.models.accounts import User
+
 
 class Stack(models.Model):
     """A run image and a build layer on it. Without images it is the host's own /usr."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=64, unique=True)
+    source = models.CharField(max_length=500, blank=True)  # of an imported one; '': made here
+    build_source = models.CharField(max_length=500, blank=True)
+    abi = models.JSONField(default=dict)  # {"os", "python", "node"}: what slugs built on it count on
     is_default = models.BooleanField(default=False)
     run_layers = models.JSONField(default=list)  # [{"digest", "size"}], topmost first
     build_layers = models.JSONField(default=list)  # on top of the run layers
@@ -26,3 +31,41 @@ class Stack(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class StackTask(models.Model):
+    """Importing or updating a stack. Any worker can take it up; what has been fetched is not fetched again."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+
+    ACTIVE = (Status.PENDING, Status.RUNNING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    stack = models.CharField(max_length=64)
+    source = models.CharField(max_length=500, blank=True)  # '': made anew from its definition
+    build_source = models.CharField(max_length=500, blank=True)
+    credentials_encrypted = models.BinaryField(default=b"")  # for the registry; dropped when it is over
+    user = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    error_id = models.CharField(max_length=64, blank=True)
+    message = models.TextField(blank=True)
+    output = models.TextField(blank=True)
+    claimed_by = models.CharField(max_length=64, blank=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["stack"],
+                condition=models.Q(status__in=["pending", "running"]),
+                name="one_task_per_stack_at_a_time",
+            )
+        ]

@@ -13,11 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.conf import settings
 
 from paas.controller.models import App, Release, Stack
 from paas.controller.selectors.formation import DEFAULT_SIZE, SIZES, Size
 from paas.controller.selectors.kernel import release_kernel
+from paas.controller.selectors.prebuilt import LAUNCHER as LAUNCHER
+from paas.controller.selectors.prebuilt import PORT as PORT
+from paas.controller.selectors.prebuilt import WEB as WEB
+from paas.controller.selectors.prebuilt import Program, image_for, layers, program
 from paas.controller.selectors.releases import release_config
 from runtime.model import (
     ContainerSpec,
@@ -31,9 +36,6 @@ from runtime.model import (
     Rootfs,
 )
 
-WEB = "web"
-PORT = 8080  # every instance has its own address, so one port number serves them all
-LAUNCHER = "/app/.paas/launch"  # written into the slug by the builder: profile scripts, then the command
 ATTACH_SECONDS = 60.0  # a one-off that waits for its user is not started later
 SPEC_VERSION = 1  # bump when instances must be replaced because the way they run has changed
 TEMPLATES_KEPT = 10_000
@@ -76,6 +78,7 @@ def _template(release: Release, process_type: str) -> str:
         release.health_checks.get(process_type, {}),
         sorted(release_config(release).items()),
         *([release.kernel] if release.kernel else []),  # releases from before there were any keep their hash
+        *_image_parts(release, process_type),
     ]
     text = json.dumps(parts, sort_keys=True).encode()
     return hmac.new(settings.SECRET_KEY.encode(), text, hashlib.sha256).hexdigest()[:32]
@@ -85,10 +88,18 @@ def image_refs(layers: list[dict[str, Any]]) -> tuple[ImageRef, ...]:
     return tuple(ImageRef(digest=layer["digest"], size=layer.get("size", 0)) for layer in layers)
 
 
-def rootfs(release: Release) -> Rootfs:
-    """The slug over the stack that the release froze."""
-    slug = (ImageRef(digest=release.slug.digest, size=release.slug.size),) if release.slug else ()
-    return Rootfs(layers=slug + image_refs(release.stack_layers), host=not release.stack_layers)
+def _image_parts(release: Release, process_type: str) -> list[Any]:
+    """What a process type has of a prebuilt image; another type's image is no reason to start it anew."""
+    image = image_for(release.slug, process_type)
+    return [msgspec.to_builtins(image)] if image else []
+
+
+def rootfs(release: Release, process_type: str) -> Rootfs:
+    """The slug over the stack that the release froze; a prebuilt image has its own system and lies over nothing."""
+    own = layers(release, process_type)
+    if image_for(release.slug, process_type) is not None:
+        return Rootfs(layers=own)
+    return Rootfs(layers=own + image_refs(release.stack_layers), host=not release.stack_layers)
 
 
 def size_limits(size: Size) -> Limits:
@@ -107,15 +118,14 @@ def size_limits(size: Size) -> Limits:
 
 
 def process_env(
-    app: App, release: Release, name: str, size: Size, config: Mapping[str, str]
+    app: App, release: Release, name: str, size: Size, config: Mapping[str, str], started: Program
 ) -> dict[str, str]:
     """Return the environment: what the build asks for, then config vars, then what the platform alone decides."""
-    defaults: dict[str, str] = release.slug.config_defaults if release.slug else {}
     return {
-        **defaults,
+        **started.env,
         **config,
         "DYNO": name,
-        "HOME": "/app",
+        "HOME": started.home,
         "MEMORY_AVAILABLE": str(size.memory_bytes // 1024**2),
         "HEROKU_APP_ID": str(app.id),
         "HEROKU_APP_NAME": app.name,
@@ -148,18 +158,23 @@ def instance_spec(release: Release, process_type: str, number: int, instance_id:
     app, entry = release.app, release.formation[process_type]
     size = SIZES[entry["size"]]
     name = f"{process_type}.{number}"
-    env = process_env(app, release, name, size, release_config(release))
+    started = program(release, process_type, entry["command"])
+    env = process_env(app, release, name, size, release_config(release), started)
     kernel = release_kernel(release)
-    port = PORT if process_type == WEB else None
+    port = started.port if process_type == WEB else None
     if port:
         env["PORT"] = str(port)
     container = ContainerSpec(
         id=str(instance_id),
         owner=str(app.id),
         name=name,
-        rootfs=rootfs(release),
-        argv=(LAUNCHER, "-c", entry["command"]),
+        rootfs=rootfs(release, process_type),
+        argv=started.argv,
         env=env,
+        cwd=started.cwd,
+        account=started.account,
+        foreign=started.foreign,
+        stop_signal=started.stop_signal,
         hostname=name.replace(".", "-").replace("_", "-"),
         port=port,
         limits=size_limits(size),
@@ -184,15 +199,21 @@ def one_off_spec(
     With a `terminal` it is one user's: it waits for them, speaks to them alone, and ends when they leave.
     """
     size = SIZES.get(size_name, SIZES[DEFAULT_SIZE])
-    env = process_env(release.app, release, name, size, {**release_config(release), **extra_env})
+    process_type = name.partition(".")[0]
+    started = program(release, process_type, command)
+    env = process_env(release.app, release, name, size, {**release_config(release), **extra_env}, started)
     kernel = release_kernel(release)
     container = ContainerSpec(
         id=str(job_id),
         owner=str(release.app_id),
         name=name,
-        rootfs=rootfs(release),
-        argv=(LAUNCHER, "-c", command),
+        rootfs=rootfs(release, process_type),
+        argv=started.argv,
         env=env,
+        cwd=started.cwd,
+        account=started.account,
+        foreign=started.foreign,
+        stop_signal=started.stop_signal,
         hostname=name.replace(".", "-").replace("_", "-"),
         limits=size_limits(size),
         sysctls=kernel.sysctls,

@@ -12,9 +12,10 @@ from uuid import UUID
 from django.conf import settings
 
 from paas.controller.agents import agent
-from paas.controller.models import App, Host, Instance, OneOff, User
+from paas.controller.models import App, Host, Instance, OneOff, Release, User
 from paas.controller.selectors.dynos import Dyno
-from paas.controller.selectors.specs import LAUNCHER, Terminal
+from paas.controller.selectors.prebuilt import program
+from paas.controller.selectors.specs import Terminal
 from paas.controller.services import events
 from paas.controller.services.config import check_variable
 from paas.errors import Conflict, InvalidParams, Unavailable
@@ -66,10 +67,10 @@ def exec_in_dyno(
 ) -> str:
     """Make a further process in a running dyno, in its sandbox and environment; return where to attach to it."""
     check_command(command, env)
-    host = _host_of(app, dyno)
+    host, release = _place_of(app, dyno)
     terminal = terminal_of(env, no_tty=no_tty)
     spec = ExecSpec(
-        argv=(LAUNCHER, "-c", command),
+        argv=program(release, dyno.name.partition(".")[0], command).argv,
         env=dict(env),
         tty=terminal.tty,
         rows=terminal.rows,
@@ -85,11 +86,12 @@ def exec_in_dyno(
     return attach_url(host, dyno.id, terminal, exec_id)
 
 
-def _host_of(app: App, dyno: Dyno) -> Host:
+def _place_of(app: App, dyno: Dyno) -> tuple[Host, Release]:
+    related = ("host", "release__slug")
     row: Instance | OneOff | None = (
-        Instance.objects.select_related("host").filter(app=app, id=dyno.id).first()
+        Instance.objects.select_related(*related).filter(app=app, id=dyno.id).first()
     )
-    row = row or OneOff.objects.select_related("host").filter(app=app, id=dyno.id).first()
+    row = row or OneOff.objects.select_related(*related).filter(app=app, id=dyno.id).first()
     if row is None or dyno.state not in {"up", "starting"}:
         raise Conflict(f"{dyno.name} is {dyno.state}; only a running process can be entered.")
-    return row.host
+    return row.host, row.release

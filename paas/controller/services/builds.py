@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,8 @@ from paas.controller.models import App, Build, Deployment, Host, Release, Slug, 
 from paas.controller.queue import enqueue, send
 from paas.controller.redis_connection import RedisError, client
 from paas.controller.selectors.planning import HOST_QUIET
+from paas.controller.selectors.prebuilt import Prebuilt
+from paas.controller.selectors.stacks import stack_abi
 from paas.controller.services import build_output, deployments, events
 from paas.controller.services.locking import lock_app, lock_app_if_there, lock_claims
 from paas.controller.services.releases import release_slug
@@ -37,7 +40,8 @@ HEARTBEAT_LOST = timedelta(seconds=10)  # a worker writes one every second
 ACTIVE = (Build.Status.PENDING, Build.Status.BUILDING)
 ATTEMPTS_MAX = 5  # workers that may die over one build before it is given up
 
-ProcessType = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,63}\Z")]
+PROCESS_TYPE = re.compile(r"[A-Za-z0-9_-]{1,63}")
+ProcessType = Annotated[str, msgspec.Meta(pattern=rf"^{PROCESS_TYPE.pattern}\Z")]
 Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}\Z")]
 Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*\Z", max_length=32 * 1024)]
 
@@ -232,8 +236,17 @@ def pusher_is_there(build: Build) -> bool | None:
         return None
 
 
-def succeed(build: Build, slug_image: ImageRef, result: Result, timings: dict[str, float]) -> None:
-    """Make slug and release in one transaction. A no-op when the build was cancelled or its app destroyed meanwhile."""
+def succeed(
+    build: Build,
+    slug_image: ImageRef,
+    result: Result,
+    timings: dict[str, float],
+    images: dict[str, Prebuilt] | None = None,
+) -> None:
+    """Make slug and release in one transaction. A no-op when the build was cancelled or its app destroyed meanwhile.
+
+    `images` are those of a prebuilt slug.
+    """
     with transaction.atomic():
         if lock_app_if_there(build.app_id) is None:
             return
@@ -251,12 +264,20 @@ def succeed(build: Build, slug_image: ImageRef, result: Result, timings: dict[st
             commit=build.commit,
             commit_message=build.commit_message,
             stack=build.stack,
+            abi={} if images else stack_abi(build.stack),
+            images={type_: msgspec.to_builtins(image) for type_, image in (images or {}).items()},
         )
-        description = f"Deploy {build.commit[:8]}" if build.commit else "Deploy"
+        description = _description(build)
         checks = msgspec.to_builtins(result.health_checks)
         release = release_slug(build.user, build.app, slug, description, checks)
         Build.objects.filter(id=build.id).update(slug=slug, release=release, timings=_timings(build, timings))
     _close(build)
+
+
+def _description(build: Build) -> str:
+    if build.image:
+        return f"Deploy {build.image['source']}"
+    return f"Deploy {build.commit[:8]}" if build.commit else "Deploy"
 
 
 def _timings(build: Build, measured: dict[str, float]) -> dict[str, float]:
@@ -299,6 +320,7 @@ def _end(build: Build, status: str, error_id: str, message: str) -> None:
 def _close(build: Build) -> None:
     """Keep the output for replay, drop the source, and let the next build in the queue begin."""
     build_output.keep(build.id)
+    Build.objects.filter(id=build.id).exclude(credentials_encrypted=b"").update(credentials_encrypted=b"")
     source_path(build.id).unlink(missing_ok=True)
     for waiting in waiting_builds()[:1]:
         send("builds.run_build", waiting)

@@ -54,6 +54,16 @@ def store_image(digest: str, chunks: Iterable[bytes]) -> int:
     return size
 
 
+def adopt_image(digest: str, file: Path) -> None:
+    """Move a file that has this digest into the store."""
+    target = image_path(digest)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.utime(file)
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+    file.replace(target)
+
+
 def is_kept(digest: str) -> bool:
     """Tell whether the image is there; if so it is spared for as long as a new one, as somebody is about to name it."""
     try:
@@ -80,6 +90,8 @@ def forget_unused() -> int:
     if not candidates:
         return 0
     used = set(Slug.objects.values_list("digest", flat=True))
+    prebuilt = Slug.objects.exclude(images={}).values_list("images", flat=True)
+    used |= {image["digest"] for images in prebuilt for image in images.values()}
     layers = [
         *Stack.objects.values_list("run_layers", flat=True),
         *Stack.objects.values_list("build_layers", flat=True),

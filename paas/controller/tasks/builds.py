@@ -24,9 +24,11 @@ from paas.controller.redis_connection import RedisError, client
 from paas.controller.selectors import specs
 from paas.controller.selectors.config import config_vars
 from paas.controller.selectors.planning import describe_exit
-from paas.controller.services import build_output, builds
+from paas.controller.services import build_output, builds, prebuilt
 from paas.controller.services.images import builder_image
 from paas.errors import InvalidParams
+from paas.oci.errors import ImageError
+from paas.oci.fetch import Cancelled
 from runtime.client import AgentClient, AgentRefused, AgentUnavailable
 from runtime.model import (
     ContainerSpec,
@@ -68,12 +70,15 @@ def run_build(build_id: str) -> None:
         return
     try:
         with _alive(build, worker):
-            _run(build, worker)
-    except Lost:
+            if build.image:
+                prebuilt.run(build, lambda: builds.beat(build.id, worker))
+            else:
+                _run(build, worker)
+    except (Lost, Cancelled):
         logger.info("build %s is no longer ours", build_id)
     except (AgentUnavailable, AgentRefused) as error:
         builds.fail(build, "host_unavailable", f"the host that builds does not answer: {error}")
-    except InvalidParams as error:
+    except (InvalidParams, ImageError) as error:
         builds.fail(build, error.id, error.message)
     except Exception:
         logger.exception("build %s failed inside the platform", build_id)

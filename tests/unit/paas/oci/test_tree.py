@@ -139,6 +139,7 @@ def test_limits(limits: Limits, words: str) -> None:
 
 def test_directories_are_made_where_they_are_missing() -> None:
     made = tree([entry("srv", DIR, uid=7, mode=0o700), entry("w", LINK, linkname="srv")])
+    made.ensure_directory("/", 0o755, 1000)
     made.ensure_directory("/w", 0o755, 1000)
     made.ensure_directory("/app/data", 0o750, 1000)
     assert (made.nodes["srv"].uid, made.nodes["srv"].mode) == (7, 0o700)
