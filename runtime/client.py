@@ -22,12 +22,19 @@ from runtime.model import (
     EventPage,
     ExecMade,
     ExecSpec,
+    HeldImage,
+    HeldImages,
     HostReport,
+    Inspection,
+    InstanceSpec,
     JobSpec,
     JobStatus,
+    LimitsChange,
     LogLine,
     Pruned,
+    SignalRequest,
     Struct,
+    Usage,
     WantedState,
     decode,
     encode,
@@ -55,29 +62,6 @@ class AgentRefused(AgentError):
         self.status = status
         self.id = id
         self.message = message
-
-
-class UsageReport(Struct):
-    """Counters of one container since it was created. Bytes and seconds; a pressure is None where the kernel does not
-    tell it."""
-
-    memory_bytes: int
-    memory_limit_bytes: int
-    cpu_seconds: float
-    pids: int
-    memory_peak_bytes: int = 0
-    cpu_throttled_seconds: float = 0.0
-    cpu_periods: int = 0
-    cpu_throttled_periods: int = 0
-    network_received_bytes: int = 0
-    network_sent_bytes: int = 0
-    disk_used_bytes: int = 0
-    disk_limit_bytes: int = 0
-    read_bytes: int = 0
-    written_bytes: int = 0
-    cpu_pressure_seconds: float | None = None
-    memory_pressure_seconds: float | None = None
-    io_pressure_seconds: float | None = None
 
 
 class AgentClient:
@@ -137,8 +121,42 @@ class AgentClient:
         """Make a further process in a container; it starts when somebody attaches to it, within a minute."""
         return decode(self._ask("POST", f"/v1/containers/{id}/execs", spec), ExecMade).id
 
-    def usage(self, id: str) -> UsageReport:
-        return decode(self._ask("GET", f"/v1/containers/{id}/usage"), UsageReport)
+    def inspect(self, id: str) -> Inspection:
+        """All that the host knows of a container, for a while also when it is gone. AgentRefused 404: nothing."""
+        return decode(self._ask("GET", f"/v1/containers/{id}"), Inspection)
+
+    def change_limits(self, id: str, change: LimitsChange) -> Inspection:
+        """Change limits without a restart. AgentRefused 409 `does_not_fit`: the memory in use is more."""
+        return decode(self._ask("PATCH", f"/v1/containers/{id}/limits", change), Inspection)
+
+    def signal(self, id: str, number: int) -> Inspection:
+        return decode(
+            self._ask("POST", f"/v1/containers/{id}/signal", SignalRequest(number=number)), Inspection
+        )
+
+    def stop_container(self, id: str) -> Inspection:
+        """An instance is stopped and stays so until `start_container`; a job is cancelled."""
+        return decode(self._ask("POST", f"/v1/containers/{id}/stop"), Inspection)
+
+    def start_container(self, id: str) -> Inspection:
+        return decode(self._ask("POST", f"/v1/containers/{id}/start"), Inspection)
+
+    def restart_container(self, id: str) -> Inspection:
+        return decode(self._ask("POST", f"/v1/containers/{id}/restart"), Inspection)
+
+    def put_instance(self, spec: InstanceSpec) -> Inspection:
+        """Keep an instance running on this host, whatever a controller wants."""
+        return decode(self._ask("PUT", f"/v1/instances/{spec.container.id}", spec), Inspection)
+
+    def remove_instance(self, id: str) -> None:
+        """Stop and forget what `put_instance` started."""
+        self._ask("DELETE", f"/v1/instances/{id}")
+
+    def images(self) -> tuple[HeldImage, ...]:
+        return decode(self._ask("GET", "/v1/images"), HeldImages).images
+
+    def usage(self, id: str) -> Usage:
+        return decode(self._ask("GET", f"/v1/containers/{id}/usage"), Usage)
 
     def events(self, since: int = 0, wait: float = 0) -> EventPage:
         """What happened after event number `since`, after at most `wait` seconds or at the first one."""

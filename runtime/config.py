@@ -43,6 +43,7 @@ DEFAULTS = {
     "CACHES_MAX_BYTES": "20GiB",
     "CACHES_KEEP_DAYS": "30",
     "DISK_FREE_MIN": "",
+    "ENDED_KEEP_MINUTES": "60",
 }
 
 
@@ -76,6 +77,7 @@ class Settings:
     caches_max_bytes: int
     caches_keep_days: float
     disk_free_min: int | float | None
+    ended_keep_minutes: float
 
     @property
     def state(self) -> Path:
@@ -131,6 +133,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         caches_max_bytes=read("CACHES_MAX_BYTES", parse_bytes, 0),
         caches_keep_days=read("CACHES_KEEP_DAYS", _span, 0.0),
         disk_free_min=read("DISK_FREE_MIN", _bytes_or_share, None),
+        ended_keep_minutes=read("ENDED_KEEP_MINUTES", _span, 0.0),
     )
     if problems:
         raise SettingsError("\n".join(problems))

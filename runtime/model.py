@@ -130,16 +130,22 @@ class ContainerSpec(Struct):
 
 
 class HealthKind(StrEnum):
-    HTTP = "http"  # GET path on the port answers 200-399
+    HTTP = "http"  # GET path on the port answers with one of `statuses`
     TCP = "tcp"  # the port accepts a connection
+    COMMAND = "command"  # `command`, run inside, ends with 0
     STEADY = "steady"  # it has run for steady_seconds without exiting
 
 
 class HealthCheck(Struct):
     """When an instance counts as up. Times in seconds.
 
-    Until first up it is polled fast (every 0.1 s); `start_timeout` later it has failed (R10). Afterwards every
-    `interval`; `unhealthy_threshold` failures in a row make it unhealthy, one success makes it up again.
+    Until first up it is polled fast (every 0.1 s, a command every 0.5 s); `start_timeout` later it has failed (R10).
+    Afterwards every `interval`; `unhealthy_threshold` failures in a row make it unhealthy, which takes it out of
+    traffic; `healthy_threshold` successes in a row make it up (again). `restart_threshold` > 0 is a liveness check:
+    that many failures in a row end it, and it is started anew (0: never). Within `start_period` of its start no
+    failure counts, and it is not too late to become healthy.
+    HTTP: `statuses` are the first and the last status that will do; `headers` are added to the request, a `Host`
+    among them replaces the address.
     """
 
     kind: HealthKind = HealthKind.TCP
@@ -149,6 +155,12 @@ class HealthCheck(Struct):
     start_timeout: float = 60.0
     unhealthy_threshold: int = 3
     steady_seconds: float = 1.0
+    healthy_threshold: int = 1
+    restart_threshold: int = 0
+    start_period: float = 0.0
+    statuses: tuple[int, int] = (200, 399)
+    headers: dict[str, str] = {}
+    command: tuple[str, ...] = ()
 
 
 class InstanceSpec(Struct):
@@ -268,15 +280,17 @@ class ExitReason(StrEnum):
     NOT_FOUND = "not_found"  # command not found (127)
     NOT_EXECUTABLE = "not_executable"  # command not executable (126)
     BOOT_TIMEOUT = "boot_timeout"  # never became healthy within start_timeout (R10)
+    UNHEALTHY = "unhealthy"  # ended because its health check failed `restart_threshold` times in a row
     TIMEOUT = "timeout"  # a job ran longer than allowed
     CANCELLED = "cancelled"  # stopped on request
     LOST = "lost"  # its supervisor died, the exit status is unknown
 
 
 class ExitInfo(Struct):
-    """How a run ended. `code` is the wait status as a shell shows it (137 for KILL). `at` is Unix seconds.
+    """How a run ended. `code` is the wait status as a shell shows it (137 for KILL; 125: it could not be started).
+    `at` is Unix seconds.
 
-    `tail` are the last lines the process wrote, for whoever has to find out why.
+    `head` and `tail` are the first and the last lines the process wrote, for whoever has to find out why.
     """
 
     reason: ExitReason
@@ -285,10 +299,14 @@ class ExitInfo(Struct):
     at: float = 0.0
     message: str = ""
     tail: tuple[str, ...] = ()
+    head: tuple[str, ...] = ()
 
 
 class InstanceStatus(Struct):
-    """What a host says of one instance. `restarts` counts runs after the first. `since` is Unix seconds."""
+    """What a host says of one instance. `restarts` counts runs after the first. `since` is Unix seconds.
+
+    `limits` are those in force; `limits_problem` says why the wanted ones are not.
+    """
 
     id: str
     state: InstanceState
@@ -299,6 +317,8 @@ class InstanceStatus(Struct):
     restart_at: Moment | None = None
     last_exit: ExitInfo | None = None
     started_at: Moment | None = None
+    limits: Limits | None = None
+    limits_problem: str = ""
 
 
 class JobState(StrEnum):
@@ -411,6 +431,9 @@ class EventKind(StrEnum):
     KILLED = "killed"  # the agent sent SIGKILL: out of grace, or it did not boot in time
     REMOVED = "removed"  # nothing of it is left on the host
     LIMIT = "limit"  # it met one of its limits and goes on, see `message`
+    PULLED = "pulled"  # an image was fetched; `container` is empty, `message` says which
+    PULL_FAILED = "pull_failed"  # an image could not be fetched; it is tried again
+    UPDATED = "updated"  # other limits are in force
     PRUNED = "pruned"  # an image, cache, range or leftover was removed; `container` is empty
 
 
@@ -457,6 +480,117 @@ class DoctorReport(Struct):
     """What the doctor found; nothing when the host is clean."""
 
     findings: tuple[Finding, ...] = ()
+
+
+class Usage(Struct):
+    """Counters of one container. Bytes and seconds, since it was created.
+
+    `cpu_throttled_seconds`: it had work but its quota was used up. `disk_...`: its writable layer. `read_bytes` and
+    `written_bytes`: block devices. `..._pressure_seconds`: some of its tasks waited for that (PSI); None where the
+    kernel does not tell (cgroup v1, psi=0).
+    """
+
+    memory_bytes: int
+    memory_limit_bytes: int
+    cpu_seconds: float
+    pids: int
+    memory_peak_bytes: int = 0
+    cpu_throttled_seconds: float = 0.0
+    cpu_periods: int = 0
+    cpu_throttled_periods: int = 0
+    network_received_bytes: int = 0
+    network_sent_bytes: int = 0
+    disk_used_bytes: int = 0
+    disk_limit_bytes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    cpu_pressure_seconds: float | None = None
+    memory_pressure_seconds: float | None = None
+    io_pressure_seconds: float | None = None
+
+
+class RunConfig(Struct):
+    """What a container is made from, without what may be secret: of the environment only the names."""
+
+    rootfs: Rootfs
+    argv: tuple[str, ...]
+    cwd: str
+    env: tuple[str, ...] = ()
+    hostname: str = ""
+    port: int | None = None
+    limits: Limits = Limits()
+    network: NetworkMode = NetworkMode.APP
+    grace_seconds: float = 30.0
+    tty: bool = False
+    stdin: bool = False
+    sysctls: dict[str, str] = {}
+    ulimits: dict[str, tuple[int, int]] = {}
+
+
+class EndedRun(Struct):
+    """A run that is over: its number (1: the first), how it ended with its first and last lines, what it had used."""
+
+    run: int
+    exit: ExitInfo
+    started_at: float | None = None
+    usage: Usage | None = None
+
+
+class Inspection(Struct):
+    """All that a host knows of one container, also for a while after it is gone. `kind`: instance or job.
+
+    `state` is an InstanceState or a JobState, `gone` when only its `runs` are left (newest first; kept for the time
+    that PAAS_AGENT_ENDED_KEEP_MINUTES says). `usage` is what it uses now. Header values of `health` are left out.
+    `local`: asked for on this host, not by a controller. `held`: stopped by hand until it is started by hand.
+    """
+
+    id: str
+    owner: str
+    name: str
+    kind: str
+    state: str
+    since: float
+    address: str = ""
+    port: int | None = None
+    restarts: int = 0
+    restart_at: float | None = None
+    started_at: float | None = None
+    limits: Limits | None = None
+    limits_problem: str = ""
+    config: RunConfig | None = None
+    health: HealthCheck | None = None
+    usage: Usage | None = None
+    runs: tuple[EndedRun, ...] = ()
+    local: bool = False
+    held: bool = False
+
+
+class LimitsChange(Struct):
+    """Limits to change; None: as it is. `cpu_cores` 0 takes the quota away."""
+
+    memory_bytes: Annotated[int, msgspec.Meta(ge=1024**2, le=2**62)] | None = None
+    cpu_shares: Annotated[int, msgspec.Meta(ge=2, le=262144)] | None = None
+    cpu_cores: Annotated[float, msgspec.Meta(ge=0, le=4096)] | None = None
+    pids: Annotated[int, msgspec.Meta(ge=1, le=4194304)] | None = None
+
+
+class SignalRequest(Struct):
+    """Send `number` to the first process of a container; 9 ends the whole of it."""
+
+    number: Annotated[int, msgspec.Meta(ge=1, le=64)]
+
+
+class HeldImage(Struct):
+    """An image on a host. `used_at`: when it was fetched or last used; `in_use`: a container runs from it."""
+
+    digest: str
+    size: int
+    used_at: float
+    in_use: bool = False
+
+
+class HeldImages(Struct):
+    images: tuple[HeldImage, ...] = ()
 
 
 class ErrorBody(Struct):

@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from runtime.agent.calls import EngineCalls
+from runtime.agent.containers import Containers
 from runtime.agent.events import Events
 from runtime.agent.guard import Guard, NotAllowed
 from runtime.agent.host import Host, OlderGeneration
@@ -50,14 +51,14 @@ class Api:
         logs: LogHub,
         events: Events,
         janitor: Janitor,
-        streams: Streams,
+        subjects: tuple[Streams, Containers],
         guard: Guard,
         on_stop: Callable[[bool], None],
     ) -> None:
         self._host = host
         self._events = events
         self._janitor = janitor
-        self._streams = streams
+        self._streams, self._containers = subjects
         self._calls = calls
         self._logs = logs
         self._guard = guard
@@ -83,7 +84,7 @@ class Api:
                 web.get("/metrics", self._metrics),
             ]
         )
-        app.add_routes(self._streams.routes())
+        app.add_routes([*self._streams.routes(), *self._containers.routes()])
         app.on_shutdown.append(self._streams.close)
         return app
 

@@ -38,6 +38,7 @@ from runtime.model import (
     ExitReason,
     HostNetwork,
     ImageRef,
+    Limits,
     Member,
     Offer,
     Peer,
@@ -75,6 +76,9 @@ class EngineCalls:
 
     async def kill(self, container: str, signal: int) -> None:
         await self._one(container, self.engine.kill, container, signal)
+
+    async def update(self, container: str, limits: Limits) -> None:
+        await self._one(container, self.engine.update, container, limits)
 
     async def delete(self, container: str) -> None:
         await self._one(container, self.engine.delete, container)

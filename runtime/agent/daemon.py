@@ -20,6 +20,7 @@ from aiohttp import web
 
 from runtime.agent.api import Api
 from runtime.agent.calls import EngineCalls
+from runtime.agent.containers import Containers
 from runtime.agent.controller import Controller
 from runtime.agent.events import Events
 from runtime.agent.garbage import Keep
@@ -31,6 +32,8 @@ from runtime.agent.janitor import Janitor
 from runtime.agent.joining import Joining
 from runtime.agent.limits import LimitWatch
 from runtime.agent.nameserver import NameServer
+from runtime.agent.pulls import Pulls
+from runtime.agent.remains import Ended
 from runtime.agent.reporter import Reporter
 from runtime.agent.shipper import Shipper
 from runtime.agent.store import Store, write_atomic
@@ -87,10 +90,12 @@ async def _serve(settings: Settings, engine: Engine, store: Store) -> bool:
     controller = _controller(settings)
     reporter = Reporter(controller)
     logs = LogHub(engine.log_path, calls.reopen_log)
-    images = Images(calls, controller, store.temporary)
-    shipper = Shipper(logs, controller.send_logs, settings.state / "cursors.json")
     events = Events(store.root / "events.jsonl")
-    context = Context(calls, images, logs, reporter.changed, events, lambda: _save(host))
+    pulls = Pulls(store.root / "pulls", events)
+    images = Images(calls, controller, store.temporary, pulls)
+    shipper = Shipper(logs, controller.send_logs, settings.state / "cursors.json")
+    ended = Ended(store.root / "ended", settings.ended_keep_minutes * 60)
+    context = Context(calls, images, logs, reporter.changed, events, lambda: _save(host), ended)
     host = Host(settings.host_id, context, controller, store, shipper)
     janitor = Janitor(host, calls, images, store, events, _keep(settings), settings.home)
     images.on_disk_full = janitor.wake
@@ -101,10 +106,12 @@ async def _serve(settings: Settings, engine: Engine, store: Store) -> bool:
             stopped.set_result(remove)
 
     _on_signals(lambda: stop(False))
+    pulls.recover(engine.missing_images)
     await host.recover()
     streams = Streams(host, calls, context.sessions)
+    containers = Containers(host, calls, ended)
     runner = web.AppRunner(
-        Api(host, calls, logs, events, janitor, streams, guard, stop).application(),
+        Api(host, calls, logs, events, janitor, (streams, containers), guard, stop).application(),
         access_log=None,
         shutdown_timeout=0.2,
     )

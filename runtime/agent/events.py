@@ -79,6 +79,25 @@ class Events:
         first = self._ring[0].number if self._ring else 0
         return EventPage(events=tuple(events), first=first, last=self._last)
 
+    def told_start(self, container: str) -> bool:
+        """Whether the newest of a container's runs, as far as it was told, has begun and not ended."""
+        ends = (EventKind.EXITED, EventKind.OOM, EventKind.REMOVED)
+        for event in reversed(self._ring):
+            if event.container == container and event.kind in (EventKind.STARTED, *ends):
+                return event.kind is EventKind.STARTED
+        return False
+
+    def told_end(self, container: str, at: float) -> bool:
+        """Whether it was told that a run of this container ended at that moment."""
+        ends = (EventKind.EXITED, EventKind.OOM)
+        mine = (event for event in self._ring if event.container == container and event.kind in ends)
+        return any(event.exit is not None and event.exit.at == at for event in mine)
+
+    def told(self, kind: EventKind, message: str, after: int) -> bool:
+        """Whether an event like this was told since number `after`."""
+        found = (event for event in self._ring if event.number > after and event.kind is kind)
+        return any(event.message == message for event in found)
+
     async def wait(self, number: int, seconds: float) -> None:
         """Return when there is an event after `number`, or after that time."""
         with suppress(TimeoutError):

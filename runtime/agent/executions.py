@@ -82,20 +82,23 @@ async def exec_output(execution: Execution) -> AsyncIterator[bytes]:
 
 
 async def _read(descriptor: int, channel: int, queue: asyncio.Queue[bytes | None]) -> None:
+    while data := await read_some(descriptor):
+        await queue.put(bytes([channel]) + data)
+    await queue.put(None)
+
+
+async def read_some(descriptor: int) -> bytes:
+    """Wait for output; b'' when there will be no more."""
     os.set_blocking(descriptor, False)
     while True:
         try:
-            data = os.read(descriptor, 32768)
+            return os.read(descriptor, 32768)
         except BlockingIOError:
             await _readable(descriptor)
-            continue
         except OSError as error:  # a terminal whose last user has gone
             if error.errno != errno.EIO:
                 log.warning("the output of a process could not be read: %s", error)
-            data = b""
-        await queue.put(bytes([channel]) + data if data else None)
-        if not data:
-            return
+            return b""
 
 
 async def _readable(descriptor: int) -> None:

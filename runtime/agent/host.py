@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from signal import SIGKILL
 
@@ -19,6 +19,7 @@ from runtime.agent.controller import Controller
 from runtime.agent.diff import ENDING, Actions, diff
 from runtime.agent.instance import Context, Instance
 from runtime.agent.job import Job, new_record
+from runtime.agent.local import Local, changed, limited, whole, with_limits
 from runtime.agent.shipper import Shipper
 from runtime.agent.store import InstanceRecord, Store
 from runtime.container.port import Observed
@@ -31,6 +32,7 @@ from runtime.model import (
     InstanceState,
     JobSpec,
     JobStatus,
+    LimitsChange,
     Member,
     Offer,
     Rootfs,
@@ -70,13 +72,14 @@ class Host:
         self._offer = Offer()
         self.rewired = asyncio.Event()  # the wanted state has changed, and with it perhaps the network
         self.wanted = WantedState(generation=0)
+        self.local = Local()
         self.instances: dict[str, Instance] = {}
         self.jobs: dict[str, Job] = {}
 
     async def recover(self) -> None:
         """Pick up what an earlier agent left: running containers, unfinished jobs, the wanted state."""
-        self.wanted = self._store.load_wanted()
-        wanted = {spec.container.id: spec for spec in self.wanted.instances}
+        self.wanted, self.local = self._store.load_wanted(), self._store.load_local()
+        wanted = {spec.container.id: spec for spec in self.running.instances}
         for record in self._store.load_instances():
             self._recall(record, wanted.get(record.status.id))
         for job_record in self._store.load_jobs():
@@ -113,6 +116,71 @@ class Host:
                 self.rewired.set()
                 await self._converge()
 
+    @property
+    def running(self) -> WantedState:
+        """All that must run here, whoever asked for it."""
+        return whole(self.wanted, self.local)
+
+    def held_spec(self, id_: str) -> InstanceSpec | None:
+        """The spec of an instance that is stopped by hand."""
+        every = (*self.wanted.instances, *self.local.instances) if id_ in self.local.held else ()
+        return next((spec for spec in every if spec.container.id == id_), None)
+
+    def _asked_for(self, id_: str) -> bool:
+        return any(one.container.id == id_ for one in (*self.wanted.instances, *self.local.instances))
+
+    async def put_local(self, spec: InstanceSpec) -> None:
+        """Run an instance that no controller asks for, from now on."""
+        await self._change_local(lambda local: local.having(spec))
+
+    async def remove_local(self, id_: str) -> bool:
+        """Stop it and forget it. False when it was not started by hand."""
+        if id_ not in self.local.ids():
+            return False
+        await self._change_local(lambda local: local.without(id_))
+        return True
+
+    async def hold(self, id_: str, *, held: bool) -> bool:
+        """Stop an instance and keep it stopped, or start it again. False when nobody asks for it."""
+        if not self._asked_for(id_):
+            return False
+        await self._change_local(lambda local: local.holding(id_, held=held))
+        return True
+
+    def restart(self, id_: str) -> bool:
+        """Stop an instance; as it is asked for, it starts anew. False when it does not run."""
+        instance = self.instances.get(id_)
+        if instance is None or not self._asked_for(id_) or instance.status.state in ENDING:
+            return False
+        self._stop(instance)
+        return True
+
+    async def change_limits(self, id_: str, change: LimitsChange) -> bool:
+        """Change limits by hand, for this run and the next ones. False when nobody asks for this instance."""
+        async with self._applying:
+            spec = next((one for one in self.running.instances if one.container.id == id_), None)
+            if spec is None:
+                return False
+            limits = changed(spec.container.limits, change)
+            wanted = with_limits(self.wanted, id_, limits)
+            await asyncio.to_thread(self._store.save_wanted, wanted)
+            self.wanted = wanted
+            if id_ in self.local.ids():
+                self._save_local(self.local.having(limited(spec, limits)))
+            instance = self.instances.get(id_)
+            if instance is not None and instance.supervised:
+                await instance.take_over(limited(spec, limits))
+            return True
+
+    async def _change_local(self, change: Callable[[Local], Local]) -> None:
+        async with self._applying:
+            self._save_local(change(self.local))
+            await self._converge()
+
+    def _save_local(self, local: Local) -> None:
+        self._store.save_local(local)
+        self.local = local
+
     async def look_again(self) -> None:
         """Compare with what exists, and stop what nobody asked for."""
         async with self._applying:
@@ -123,11 +191,15 @@ class Host:
             return
         containers = await self._containers()
         states = {id_: instance.status.state for id_, instance in self.instances.items()}
-        self._perform(diff(self.wanted, states, tuple(containers), tuple(self.jobs)), containers)
+        known = {id_: instance.spec for id_, instance in self.instances.items() if instance.supervised}
+        wanted = self.running
+        self._perform(diff(wanted, states, tuple(containers), tuple(self.jobs), known), containers)
 
     def _perform(self, actions: Actions, containers: dict[str, Observed]) -> None:
         for spec in actions.start:
             self._supervise(Instance(spec, self._context))
+        for spec in actions.change:
+            self.instances[spec.container.id].take_over_soon(spec)
         for id_ in actions.stop:
             self._stop(self.instances[id_])
         for id_ in actions.orphans:
@@ -154,7 +226,7 @@ class Host:
 
     async def _stop_fully(self, instance: Instance, grace: float | None) -> None:
         await instance.stop(self.wanted.generation, grace)
-        wanted_again = instance.spec.container.id in {spec.container.id for spec in self.wanted.instances}
+        wanted_again = instance.spec.container.id in {spec.container.id for spec in self.running.instances}
         if wanted_again:
             await self._converge()
 
@@ -201,6 +273,7 @@ class Host:
         if now - self._swept_at > SWEEP_SECONDS:
             self._swept_at = now
             self._context.logs.sweep(now)
+            self._context.ended.forget_old(now, frozenset(self.instances) | frozenset(self.jobs))
 
     def report(self) -> HostReport:
         """Everything, as it is now, but for the jobs' results. The sequence grows over restarts too."""

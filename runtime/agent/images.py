@@ -14,6 +14,7 @@ from pathlib import Path
 from runtime.agent.backoff import retry_delay
 from runtime.agent.calls import EngineCalls
 from runtime.agent.controller import Controller, Refused
+from runtime.agent.pulls import Pulls
 from runtime.model import ImageRef
 
 RETRY_CAP = 30.0
@@ -22,10 +23,11 @@ RETRY_CAP = 30.0
 class Images:
     """Downloads by digest. The engine checks the content against the digest."""
 
-    def __init__(self, calls: EngineCalls, controller: Controller, temporary: Path) -> None:
+    def __init__(self, calls: EngineCalls, controller: Controller, temporary: Path, pulls: Pulls) -> None:
         self._calls = calls
         self._controller = controller
         self._temporary = temporary
+        self._pulls = pulls
         self._running: dict[str, asyncio.Task[None]] = {}
         self._removing: dict[str, asyncio.Task[None]] = {}
         self.on_disk_full: Callable[[], None] = lambda: None
@@ -81,12 +83,18 @@ class Images:
 
     async def _fetch(self, ref: ImageRef) -> None:
         file = self._temporary / f"image-{uuid.uuid4().hex}"
+        self._pulls.begin(ref)
         try:
             await self._controller.fetch_image(ref, file)
             await self._calls.add_image(ref, file)
+            self._pulls.done(ref)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 self.on_disk_full()
+            self._pulls.failed(ref, str(error))
+            raise
+        except Exception as error:
+            self._pulls.failed(ref, str(error))
             raise
         finally:
             file.unlink(missing_ok=True)

@@ -14,18 +14,22 @@ from signal import SIGKILL
 
 import msgspec
 
-from runtime.agent import phrases
+from runtime.agent import live_limits, phrases
 from runtime.agent.backoff import count_failure, restart_delay
 from runtime.agent.calls import EngineCalls
+from runtime.agent.checking import Checking, Verdict
 from runtime.agent.events import Events
-from runtime.agent.health import kind_of, probe
+from runtime.agent.health import is_well, kind_of
 from runtime.agent.images import Images
 from runtime.agent.lifecycle import RUNNING, Event, step
+from runtime.agent.remains import Ended
 from runtime.agent.sessions import Sessions
 from runtime.agent.store import InstanceRecord
+from runtime.container.exits import NOT_STARTED
 from runtime.container.port import Observed
 from runtime.logs.hub import LogHub
 from runtime.model import (
+    EndedRun,
     EventKind,
     ExitInfo,
     ExitReason,
@@ -33,10 +37,11 @@ from runtime.model import (
     InstanceSpec,
     InstanceState,
     InstanceStatus,
+    Usage,
 )
 
 log = logging.getLogger(__name__)
-BOOT_POLL_SECONDS = 0.1
+LIMITS_AGAIN_SECONDS = 15.0  # memory that did not fit may have been freed
 TOLD = {InstanceState.UP: EventKind.UP, InstanceState.UNHEALTHY: EventKind.UNHEALTHY}
 
 
@@ -51,6 +56,7 @@ class Context:
     changed: Callable[[], None]
     events: Events
     save: Callable[[], None]
+    ended: Ended
     sessions: Sessions = field(default_factory=Sessions)
 
 
@@ -65,6 +71,7 @@ class Instance:
         self._up_at: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._failure_shown = ""
+        self._settling: asyncio.Task[None] | None = None
         self.looked = asyncio.Event()  # set once it is known what an earlier agent left
         self.stopped_at_generation = record.stopped_at_generation if record else None
         self.status = (
@@ -95,9 +102,61 @@ class Instance:
 
     async def leave(self) -> None:
         """End the supervision and leave the container as it is (the agent is being restarted)."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        tasks = {task for task in (self._task, self._settling) if task}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def take_over_soon(self, spec: InstanceSpec) -> None:
+        """Its spec has changed: what can change while it runs does so now, the rest counts from the next start."""
+        self.spec = live_limits.taken_over(self.spec, spec)
+        self._settle_limits()
+
+    async def take_over(self, spec: InstanceSpec) -> None:
+        """The same, returning when it was tried once: the status says what came of it."""
+        self.spec = live_limits.taken_over(self.spec, spec)
+        if await self._settle_once():
+            self._settle_limits()
+
+    def _settle_limits(self) -> None:
+        if self._settling:
+            self._settling.cancel()
+        self._settling = asyncio.create_task(self._keep_settling(), name=f"limits of {self._id}")
+
+    async def _keep_settling(self) -> None:
+        """Put the wanted limits in force; where they do not fit, again until they do or it starts anew."""
+        while True:
+            if not await self._settle_once():
+                return
+            await asyncio.sleep(LIMITS_AGAIN_SECONDS)
+
+    async def _settle_once(self) -> bool:
+        """Returns whether to try again."""
+        if self.status.state not in RUNNING:
+            return False
+        wanted = self.spec.container.limits
+        change = live_limits.to_apply(self.status.limits, wanted) if self.status.limits else wanted
+        if change is None:
+            self._apply(None, limits_problem="")
+            return False
+        try:
+            await self._context.calls.update(self._id, change)
+        except Exception as error:
+            return self._limits_refused(str(error))
+        if self.status.state in RUNNING:
+            self._say(phrases.limits_changed(change))
+            self._tell(EventKind.UPDATED, phrases.limits_changed(change))
+            self._apply(None, limits=change, limits_problem="")
+        return False
+
+    def _limits_refused(self, why: str) -> bool:
+        if self.status.state not in RUNNING:
+            return False
+        if not self.status.limits_problem:
+            self._say(phrases.limits_refused(why))
+        self._apply(None, limits_problem=why)
+        return True
 
     async def stop(self, generation: int, grace: float | None = None) -> None:
         """End the supervision and the container: TERM, grace, KILL, delete."""
@@ -119,7 +178,10 @@ class Instance:
             try:
                 exit = await self._context.calls.terminate(self._id, grace, lambda: self._overtime(grace))
                 if exit:
+                    usage = await self._usage()
+                    exit = self._with_lines(exit)
                     self._say(phrases.exited(exit), end=True)
+                    self._note_run(exit, usage)
                     self._apply(None, last_exit=exit)
                     self._tell_exit(exit)
                     self._context.save()
@@ -143,7 +205,7 @@ class Instance:
                 exit = await self._live(adopted)
             except Exception as error:
                 log.warning("%s could not be started: %s", self._id, error)
-                exit = ExitInfo(reason=ExitReason.NOT_STARTED, at=time.time(), message=str(error))
+                exit = not_started(error)
             adopted = None
             await self._crash(exit)
             await self._back_off()
@@ -182,16 +244,16 @@ class Instance:
         else:
             pid, address = await self._adopt(adopted)
         ended = asyncio.create_task(self._context.calls.ended(self._id, pid))
-        booted_too_slowly = asyncio.create_task(self._watch_health(address))
+        checked = asyncio.create_task(self._checking(address).run(**self._checked_how(address)))
         try:
-            await asyncio.wait({ended, booted_too_slowly}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ended, checked}, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
                 return await ended
-            booted_too_slowly.result()  # the only way it returns; anything else is raised here
-            return await self._fail_boot(ended)
+            return await self._condemn(checked.result(), ended)
         finally:
             ended.cancel()
-            booted_too_slowly.cancel()
+            checked.cancel()
+            await asyncio.gather(checked, return_exceptions=True)  # a check's own process ends with it
 
     async def _launch(self) -> tuple[int, str]:
         container = self.spec.container
@@ -200,23 +262,35 @@ class Instance:
         self._tell(EventKind.CREATED)
         self._context.logs.open(container)
         self._say(phrases.starting(container))
+        self._context.logs.begin_run(self._id)
         for note in created.notes:
             self._say(note)
         await self._context.calls.start(self._id)
         self._up_at = None
         self._tell(EventKind.STARTED)
-        self._apply(Event.STARTED, address=created.address, started_at=time.time(), restart_at=None)
+        self._apply(
+            Event.STARTED,
+            address=created.address,
+            started_at=time.time(),
+            restart_at=None,
+            limits=container.limits,
+            limits_problem="",
+        )
+        self._settle_limits()  # they may have changed meanwhile
         return created.pid, created.address
 
     async def _adopt(self, found: Observed) -> tuple[int, str]:
         log.info("%s is adopted", self._id)
         await self._context.calls.start(self._id)  # the earlier agent may have died between create and start
         if self.status.state not in RUNNING:
+            if not self._context.events.told_start(self._id):
+                self._tell(EventKind.STARTED)
             self._apply(Event.RETRY)
             self._apply(Event.STARTED)
         started = found.started_at or self.status.started_at or time.time()
         self._up_at = self.status.since if self.status.state is InstanceState.UP else None
         self._apply(None, address=found.address, started_at=started, restart_at=None)
+        self._settle_limits()
         return found.pid, found.address
 
     def _fetch_failed(self, message: str) -> None:
@@ -226,48 +300,36 @@ class Instance:
             self._say(phrases.fetching_failed(message))
             self._apply(None, last_exit=exit)
 
-    async def _fail_boot(self, ended: asyncio.Task[ExitInfo]) -> ExitInfo:
+    def _checking(self, address: str) -> Checking:
+        spec = self.spec
+        return Checking(
+            spec.health,
+            lambda: is_well(spec, address, self._context.calls),
+            self._healthy,
+            lambda: self._apply(Event.SICK),
+            self.status.started_at or time.time(),
+        )
+
+    def _checked_how(self, address: str) -> dict[str, bool]:
+        steady = kind_of(self.spec, address) is HealthKind.STEADY
+        return {"booting": self.status.state is InstanceState.STARTING, "steady": steady}
+
+    async def _condemn(self, verdict: Verdict, ended: asyncio.Task[ExitInfo]) -> ExitInfo:
+        """End a run that is not healthy: at once when it never was, with its grace when it was."""
+        if verdict is Verdict.DEAD:
+            times = self.spec.health.restart_threshold
+            self._say(phrases.check_failed(times))
+            self._say(phrases.stopping())
+            grace = self.spec.container.grace_seconds
+            await self._context.calls.terminate(self._id, grace, lambda: self._overtime(grace))
+            return condemned(
+                await ended, ExitReason.UNHEALTHY, f"Its health check failed {times} times in a row."
+            )
         self._say(phrases.boot_timeout(self.spec.container, self.spec.health.start_timeout))
         self._say("Stopping process with SIGKILL")
         self._tell(EventKind.KILLED, f"it was not healthy within {self.spec.health.start_timeout:g} seconds")
         await self._context.calls.kill(self._id, SIGKILL)
-        exit = await ended
-        return ExitInfo(reason=ExitReason.BOOT_TIMEOUT, code=exit.code, signal=exit.signal, at=exit.at)
-
-    async def _watch_health(self, address: str) -> None:
-        """Report health as it changes. Returns when the instance did not become healthy in time."""
-        check = self.spec.health
-        steady = kind_of(self.spec, address) is HealthKind.STEADY
-        if self.status.state is InstanceState.STARTING:
-            if steady:
-                await asyncio.sleep(check.steady_seconds)
-            elif not await self._boots(address):
-                return
-            self._healthy()
-        if steady:
-            await asyncio.Event().wait()
-        await self._keep_checking(address)
-
-    async def _boots(self, address: str) -> bool:
-        check, port = self.spec.health, self.spec.container.port or 0
-        deadline = (self.status.started_at or time.time()) + check.start_timeout
-        while time.time() < deadline:
-            if await probe(check, address, port):
-                return True
-            await asyncio.sleep(BOOT_POLL_SECONDS)
-        return False
-
-    async def _keep_checking(self, address: str) -> None:
-        check, port, failures = self.spec.health, self.spec.container.port or 0, 0
-        while True:
-            await asyncio.sleep(check.interval)
-            if await probe(check, address, port):
-                failures = 0
-                self._healthy()
-            else:
-                failures += 1
-                if failures >= check.unhealthy_threshold:
-                    self._apply(Event.SICK)
+        return condemned(await ended, ExitReason.BOOT_TIMEOUT)
 
     def _healthy(self) -> None:
         self._up_at = self._up_at or time.time()
@@ -275,9 +337,29 @@ class Instance:
 
     async def _crash(self, exit: ExitInfo) -> None:
         """Note how the run ended and clear its remains away."""
-        self._end_run(exit)
+        self._end_run(exit, await self._usage())
         self._context.save()
         await self._clear()
+
+    async def _usage(self) -> Usage | None:
+        """What the run had used: its control group is there until it is cleared away."""
+        try:
+            return await self._context.calls.usage(self._id)
+        except Exception as error:
+            log.info("what %s used is not known: %s", self._id, error)
+            return None
+
+    def _with_lines(self, exit: ExitInfo) -> ExitInfo:
+        if exit.reason is ExitReason.NOT_STARTED:  # what is in the log is of an earlier run
+            return exit
+        head, tail = self._context.logs.ends(self._id)
+        return msgspec.structs.replace(exit, head=head, tail=tail)
+
+    def _note_run(self, exit: ExitInfo, usage: Usage | None) -> None:
+        run = EndedRun(
+            run=self.status.restarts + 1, exit=exit, started_at=self.status.started_at, usage=usage
+        )
+        self._context.ended.note(self.spec.container, "instance", run)
 
     def _is_noted(self, exit: ExitInfo) -> bool:
         last = self.status.last_exit
@@ -289,17 +371,20 @@ class Instance:
         except Exception as error:  # create() cleans up or says why it cannot
             log.error("the remains of %s cannot be removed: %s", self._id, error)
 
-    def _end_run(self, exit: ExitInfo) -> None:
-        exit = msgspec.structs.replace(exit, tail=self._context.logs.tail(self._id))
+    def _end_run(self, exit: ExitInfo, usage: Usage | None = None) -> None:
+        exit = self._with_lines(exit)
         if exit.reason is ExitReason.OOM:
             self._say(phrases.out_of_memory(self.spec.container))
         self._say(phrases.exited(exit), end=True)
+        self._note_run(exit, usage)
         self._tell_exit(exit)
         up_seconds = exit.at - self._up_at if self._up_at else 0.0
         self._failures = count_failure(self._failures, up_seconds)
         self._up_at, self._failure_shown = None, ""
         due = time.time() + restart_delay(self._failures)
-        self._apply(Event.ENDED, last_exit=exit, restart_at=due, started_at=None, address="")
+        self._apply(
+            Event.ENDED, last_exit=exit, restart_at=due, started_at=None, address="", limits_problem=""
+        )
 
     async def _back_off(self) -> None:
         await asyncio.sleep(max(0.0, (self.status.restart_at or 0.0) - time.time()))
@@ -309,6 +394,9 @@ class Instance:
         self._context.logs.system(self._id, text, end=end)
 
     def _tell_exit(self, exit: ExitInfo) -> None:
+        """Once, also when an earlier agent died between telling and clearing up."""
+        if self._context.events.told_end(self._id, exit.at):
+            return
         kind = EventKind.OOM if exit.reason is ExitReason.OOM else EventKind.EXITED
         self._tell(kind, phrases.exited(exit), exit)
 
@@ -329,3 +417,13 @@ class Instance:
             self._tell(TOLD[state])
         if self.status != old:
             self._context.changed()
+
+
+def not_started(error: Exception) -> ExitInfo:
+    """There never was a process. Pure but for the time."""
+    return ExitInfo(reason=ExitReason.NOT_STARTED, code=NOT_STARTED, at=time.time(), message=str(error))
+
+
+def condemned(exit: ExitInfo, reason: ExitReason, message: str = "") -> ExitInfo:
+    """How a run ended that the agent has ended, and why. Pure."""
+    return msgspec.structs.replace(exit, reason=reason, message=message)

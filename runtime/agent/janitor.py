@@ -51,7 +51,7 @@ class HostAsked:
     host: Host
 
     def containers(self) -> frozenset[str]:
-        wanted = (spec.container.id for spec in self.host.wanted.instances)
+        wanted = (spec.container.id for spec in self.host.running.instances)
         return frozenset(self.host.instances) | frozenset(self.host.jobs) | frozenset(wanted)
 
     def jobs(self) -> frozenset[str]:
@@ -152,7 +152,7 @@ class Janitor:
 
     def _seen(self) -> Seen:
         return Seen(
-            wanted=self._host.wanted.instances,
+            wanted=(*self._host.wanted.instances, *self._host.local.instances),
             instances=tuple((one.spec, one.status) for one in self._host.instances.values()),
             jobs=tuple((job.spec, job.status) for job in self._host.jobs.values()),
         )

@@ -24,9 +24,21 @@ from runtime.agent import phrases
 from runtime.agent.controller import Controller
 from runtime.agent.images import retried
 from runtime.agent.instance import Context
+from runtime.agent.local import changed
 from runtime.agent.store import JobRecord, Store
+from runtime.container.exits import NOT_STARTED
 from runtime.container.port import Bind, EngineError, Observed, VolumeBind
-from runtime.model import EventKind, ExitInfo, ExitReason, JobOutput, JobSpec, JobState, JobStatus
+from runtime.model import (
+    EndedRun,
+    EventKind,
+    ExitInfo,
+    ExitReason,
+    JobOutput,
+    JobSpec,
+    JobState,
+    JobStatus,
+    LimitsChange,
+)
 
 log = logging.getLogger(__name__)
 SCRATCH_BYTES = 4 * 1024**3
@@ -79,6 +91,16 @@ class Job:
         self._grace = min(self._grace, most_grace)
         self._cancelled.set()
         self._save(cancelled=True)
+
+    async def change_limits(self, change: LimitsChange) -> None:
+        """While it runs. Raises EngineError when its memory in use does not fit."""
+        limits = changed(self.spec.container.limits, change)
+        await self._context.calls.update(self._id, limits)
+        container = msgspec.structs.replace(self.spec.container, limits=limits)
+        self.spec = msgspec.structs.replace(self.spec, container=container)
+        self._save(spec=self.spec)
+        self._say(phrases.limits_changed(limits))
+        self._tell(EventKind.UPDATED, phrases.limits_changed(limits))
 
     async def _supervise(self) -> None:
         try:
@@ -153,6 +175,7 @@ class Job:
             self._tell(EventKind.CREATED)
             self._context.logs.open(self.spec.container)
             self._say(phrases.starting(self.spec.container))
+            self._context.logs.begin_run(self._id)
             for note in created.notes:
                 self._say(note)
             await self._await_client()
@@ -204,13 +227,27 @@ class Job:
         self._say(phrases.stopping())
         exit = await self._context.calls.terminate(self._id, self._grace, self._overtime)
         if exit:
+            await self._note_run(exit)
             self._say(phrases.exited(exit), end=True)
             self._tell_exit(exit)
         return self._failed(reason, message, exit)
 
+    async def _note_run(self, exit: ExitInfo) -> None:
+        """Keep how it ended for whoever looks into it; nothing of it can keep the job from its end."""
+        head, tail = self._context.logs.ends(self._id)
+        try:
+            usage = await self._context.calls.usage(self._id)
+        except Exception as error:
+            log.info("what job %s used is not known: %s", self._id, error)
+            usage = None
+        kept = msgspec.structs.replace(exit, head=head, tail=tail)
+        run = EndedRun(run=1, exit=kept, started_at=self.record.started_at, usage=usage)
+        self._context.ended.note(self.spec.container, "job", run)
+
     async def _finish(self, exit: ExitInfo) -> JobStatus:
         if exit.reason is ExitReason.OOM:
             self._say(phrases.out_of_memory(self.spec.container))
+        await self._note_run(exit)
         self._say(phrases.exited(exit), end=True)
         self._tell_exit(exit)
         result = await self._result()
@@ -269,7 +306,7 @@ class Job:
     def _failed(self, reason: ExitReason, message: str, exit: ExitInfo | None = None) -> JobStatus:
         end = ExitInfo(
             reason=reason,
-            code=exit.code if exit else None,
+            code=exit.code if exit else (NOT_STARTED if reason is ExitReason.NOT_STARTED else None),
             signal=exit.signal if exit else None,
             at=time.time(),
             message=message,
@@ -306,6 +343,8 @@ class Job:
         self._tell(EventKind.KILLED, f"it did not end within {self._grace:g} seconds of SIGTERM")
 
     def _tell_exit(self, exit: ExitInfo) -> None:
+        if self._context.events.told_end(self._id, exit.at):
+            return
         kind = EventKind.OOM if exit.reason is ExitReason.OOM else EventKind.EXITED
         self._tell(kind, phrases.exited(exit), exit)
 

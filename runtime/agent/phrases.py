@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 
-from runtime.model import ContainerSpec, ExitInfo, ExitReason, InstanceState
+from runtime.model import ContainerSpec, ExitInfo, ExitReason, InstanceState, Limits
 
 SHOWN = {
     InstanceState.PENDING: "starting",
@@ -30,7 +30,9 @@ def exited(exit: ExitInfo) -> str:
         return f"Process could not be started: {exit.message}"
     if exit.reason is ExitReason.LOST:
         return "Process ended; its exit status is unknown because its supervisor died"
-    return f"Process exited with status {exit.code if exit.code is not None else 'unknown'}"
+    words = {ExitReason.NOT_FOUND: ": command not found", ExitReason.NOT_EXECUTABLE: ": not executable"}
+    code = exit.code if exit.code is not None else "unknown"
+    return f"Process exited with status {code}{words.get(exit.reason, '')}"
 
 
 def state_changed(old: InstanceState, new: InstanceState) -> str:
@@ -49,6 +51,19 @@ def boot_timeout(spec: ContainerSpec, seconds: float) -> str:
 def out_of_memory(spec: ContainerSpec) -> str:
     limit = spec.limits.memory_bytes // MEBIBYTE
     return f"Error R15 (Memory quota vastly exceeded) -> Process killed: it needed more than its {limit} MB"
+
+
+def check_failed(times: int) -> str:
+    return f"Health check failed {times} times in a row; restarting process"
+
+
+def limits_changed(limits: Limits) -> str:
+    cores = "" if limits.cpu_cores is None else f", {limits.cpu_cores:g} CPU"
+    return f"Limits changed without a restart: {limits.memory_bytes // MEBIBYTE} MB{cores}, {limits.pids} processes"
+
+
+def limits_refused(why: str) -> str:
+    return f"Limits could not be changed without a restart: {why}"
 
 
 def stopping() -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from runtime.agent.garbage import Uses
+from runtime.agent.local import Local
 from runtime.model import InstanceStatus, JobSpec, JobStatus, Struct, WantedState, decode, encode
 
 T = TypeVar("T", bound=Struct)
@@ -63,6 +64,12 @@ class Store:
 
     def save_wanted(self, wanted: WantedState) -> None:
         write_atomic(self.root / "wanted.json", encode(wanted), sync=True)
+
+    def load_local(self) -> Local:
+        return _load(self.root / "local.json", Local) or Local()
+
+    def save_local(self, local: Local) -> None:
+        write_atomic(self.root / "local.json", encode(local), sync=True)
 
     def load_instances(self) -> tuple[InstanceRecord, ...]:
         records = _load(self.root / "instances.json", InstanceRecords)

@@ -14,7 +14,10 @@ from pathlib import Path
 
 from runtime.cli.commands import Commands
 from runtime.cli.connection import connect
+from runtime.cli.sizes import show
+from runtime.cli.tables import age_of, show_table
 from runtime.config import Settings
+from runtime.model import InstanceState
 
 
 def register(commands: Commands) -> None:
@@ -26,7 +29,8 @@ def register(commands: Commands) -> None:
     events = commands.add("events", _events, "print what happened on this host")
     events.add_argument("-f", "--follow", action="store_true", help="wait for more")
     events.add_argument("--since", type=int, default=0, metavar="N", help="only events after number N")
-    commands.add("stop", _stop, "stop every container, remove everything from the host, end the agent")
+    commands.add("images", _images, "list the images on this host")
+    commands.add("health", _health, "say whether the agent answers")
 
 
 def _doctor(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -59,7 +63,30 @@ def _events(settings: Settings, arguments: argparse.Namespace) -> int:
                 return 0
 
 
-def _stop(settings: Settings, _: argparse.Namespace) -> int:
+def _images(settings: Settings, _: argparse.Namespace) -> int:
+    with connect(settings) as client:
+        rows = [("IMAGE", "SIZE", "LAST USED", "IN USE")]
+        rows += [
+            (one.digest, show(one.size), f"{age_of(one.used_at)} ago", "yes" if one.in_use else "")
+            for one in client.images()
+        ]
+    show_table(rows)
+    return 0
+
+
+def _health(settings: Settings, _: argparse.Namespace) -> int:
+    with connect(settings) as client:
+        client.health()
+        report = client.report()
+    up = sum(one.state is InstanceState.UP for one in report.instances)
+    print(
+        f"ok: host {report.host}, generation {report.generation}, {up} of {len(report.instances)} instances up"
+    )
+    return 0
+
+
+def stop_host(settings: Settings) -> int:
+    """Stop every container, remove everything from the host, end the agent."""
     with connect(settings) as client:
         client.stop(remove=True)
     if not _ended_within(settings.state / "lock", 30.0):

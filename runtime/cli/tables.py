@@ -13,9 +13,14 @@ from runtime.model import ExitInfo
 
 def show_table(rows: Sequence[Sequence[str]]) -> None:
     """Print rows, the first of which is the heading, in columns."""
+    print("\n".join(render_table(rows)))
+
+
+def render_table(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 def age_of(since: float) -> str:

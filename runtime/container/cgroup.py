@@ -11,8 +11,9 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from runtime.container import counters
+from runtime.container import counters, limiting
 from runtime.container.port import EngineError, Usage
+from runtime.model import Limits
 
 ROOT = Path("/sys/fs/cgroup")
 _NEEDED = ("memory", "pids", "cpu")
@@ -56,6 +57,9 @@ class Cgroups(Protocol):
 
     def limits_swap(self) -> bool:
         """Tell whether swap can be limited; Debian's v1 kernels need swapaccount=1 for it."""
+
+    def limit(self, path: str, limits: Limits) -> None:
+        """Change memory, CPU and pids of a running group; see `limiting`."""
 
 
 class CgroupV2:
@@ -121,6 +125,9 @@ class CgroupV2:
     def limits_swap(self) -> bool:
         return True
 
+    def limit(self, path: str, limits: Limits) -> None:
+        limiting.limit_v2(_below(self._root, path), limits)
+
 
 class CgroupV1:
     """One hierarchy per controller; crun makes the group in each that is mounted."""
@@ -183,6 +190,10 @@ class CgroupV1:
 
     def limits_swap(self) -> bool:
         return (self._root / "memory" / "memory.memsw.limit_in_bytes").exists()
+
+    def limit(self, path: str, limits: Limits) -> None:
+        memory, cpu, pids = (_below(self._root / name, path) for name in ("memory", "cpu", "pids"))
+        limiting.limit_v1(memory, cpu, pids, limits)
 
     def _hierarchies(self) -> tuple[Path, ...]:
         return tuple(entry for entry in self._root.iterdir() if entry.is_dir() and not entry.is_symlink())

@@ -62,6 +62,7 @@ from runtime.model import (
     ExitReason,
     HostNetwork,
     ImageRef,
+    Limits,
     Member,
     Offer,
     Peer,
@@ -248,6 +249,17 @@ class CrunEngine:
                 if number not in (SIGKILL, SIGSTOP):
                     process.wait_catching(record.pid, number, _INIT_TAKES)
                 process.send(record.pid, record.pid_started, number)
+
+    def update(self, container: str, limits: Limits) -> None:
+        with self._locked(container):
+            record = self._existing(container)
+            if self.wait(container, 0) is not None:
+                raise EngineError(f"Container {container} does not run.")
+            try:
+                self._parts.cgroups.limit(self._layout.cgroup_of(container), limits)
+            except OSError as error:
+                raise EngineError(f"The limits of {container} could not be changed: {error}.") from error
+            self._update(record, memory_limit_bytes=limits.memory_bytes)
 
     def wait(self, container: str, timeout: float) -> ExitInfo | None:
         record = self._existing(container)
@@ -441,7 +453,7 @@ class CrunEngine:
     def _remove(self, record: Record) -> None:
         parts = self._parts
         making.unmake(parts, record.id, record)
-        if record.slot >= 0:
+        if record.slot >= 0 and record.boot_id == parts.boot_id:  # else its number is another's by now
             slot = parts.pool.slot(record.slot, record.address)
             making.leave_network(parts, making.member_of(parts, record), slot)
         for key in record.volumes:

@@ -11,6 +11,7 @@ import signal
 from runtime.model import ExitInfo, ExitReason
 
 INIT_FAILED = 1  # what catatonit ends with when it cannot run the command
+NOT_STARTED = 125  # what container tools say when there never was a process
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
 _EXEC_FAILURE = re.compile(rb"ERROR \(catatonit:\d+\): failed to exec pid1: (.+)\n\Z")
 
@@ -55,7 +56,7 @@ def lost(at: float) -> ExitInfo:
 
 
 def not_started(message: str, at: float) -> ExitInfo:
-    return ExitInfo(reason=ExitReason.NOT_STARTED, at=at, message=message)
+    return ExitInfo(reason=ExitReason.NOT_STARTED, code=NOT_STARTED, at=at, message=message)
 
 
 def _signal_of(code: int) -> int | None:

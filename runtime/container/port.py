@@ -18,11 +18,13 @@ from runtime.model import (
     ExitInfo,
     HostNetwork,
     ImageRef,
+    Limits,
     Member,
     Offer,
     Peer,
     Struct,
 )
+from runtime.model import Usage as Usage
 
 
 class EngineError(Exception):
@@ -90,33 +92,6 @@ class StoredVolume(Struct):
     disk_bytes: int
     used_at: float
     in_use: bool = False
-
-
-class Usage(Struct):
-    """Counters of one container. Bytes and seconds, since it was created.
-
-    `cpu_throttled_seconds`: it had work but its quota was used up. `disk_...`: its writable layer. `read_bytes` and
-    `written_bytes`: block devices. `..._pressure_seconds`: some of its tasks waited for that (PSI); None where the
-    kernel does not tell (cgroup v1, psi=0).
-    """
-
-    memory_bytes: int
-    memory_limit_bytes: int
-    cpu_seconds: float
-    pids: int
-    memory_peak_bytes: int = 0
-    cpu_throttled_seconds: float = 0.0
-    cpu_periods: int = 0
-    cpu_throttled_periods: int = 0
-    network_received_bytes: int = 0
-    network_sent_bytes: int = 0
-    disk_used_bytes: int = 0
-    disk_limit_bytes: int = 0
-    read_bytes: int = 0
-    written_bytes: int = 0
-    cpu_pressure_seconds: float | None = None
-    memory_pressure_seconds: float | None = None
-    io_pressure_seconds: float | None = None
 
 
 class Strain(Struct):
@@ -242,6 +217,12 @@ class Engine(Protocol):
         """Signal PID 1; with SIGKILL the whole container. A no-op when it is gone.
 
         SIGTERM asks it to end: an image that wants to be asked by another signal gets that one.
+        """
+
+    def update(self, container: str, limits: Limits) -> None:
+        """Put memory, CPU and pids limits in force while it runs; the others are those it was made with.
+
+        Raises EngineError when its memory in use does not fit, with the limits as they were; or when it has ended.
         """
 
     def wait(self, container: str, timeout: float) -> ExitInfo | None:

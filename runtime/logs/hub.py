@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runtime.logs.head import RunHead
 from runtime.logs.inotify import Inotify
 from runtime.logs.spool import MAX_BYTES, Reader, Spool
 from runtime.model import ContainerSpec, LogLine, NetworkMode, Stream
@@ -35,6 +36,10 @@ class Source:
     watch: int = -1
     rotating: asyncio.Task[None] | None = None
     waiting: set[asyncio.Event] = field(default_factory=set)
+
+    @property
+    def head(self) -> RunHead:
+        return RunHead(self.spool)
 
     @property
     def shipped(self) -> bool:
@@ -92,23 +97,36 @@ class LogHub:
             self.attach(container)
         self._written(container)
 
-    def tail(self, container: str) -> tuple[str, ...]:
-        """Return the last lines that the newest run of a container wrote."""
+    def begin_run(self, container: str) -> None:
+        """What is written from now on belongs to a new run."""
+        if container in self.sources:
+            self.sources[container].head.begin()
+
+    def ends(self, container: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the first and the last lines that the newest run of a container wrote, none of them twice."""
         source = self.sources.get(container)
         if source is None:
-            return ()
-        reader = Reader(source.spool, max(0, source.spool.end() - TAIL_BYTES))
+            return (), ()
+        tail = self._tail(source)
+        head = [line for line in source.head.lines() if not tail or line.cursor < tail[0].cursor]
+        return tuple(line.text[:TAIL_WIDTH] for line in head), tuple(line.text[:TAIL_WIDTH] for line in tail)
+
+    def _tail(self, source: Source) -> list[LogLine]:
+        begun = source.head.begun
+        reader = Reader(source.spool, max(begun or 0, source.spool.end() - TAIL_BYTES))
         lines: list[LogLine] = []
         more = True
         while more:
             found, more = reader.read()
             lines += found
         lines += reader.finish()
+        if begun is not None:
+            return [line for line in lines if line.stream is not Stream.SYSTEM][-TAIL_LINES:]
         for place, line in reversed(list(enumerate(lines))):
             if line.stream is Stream.SYSTEM:
                 lines = lines[place + 1 :]
                 break
-        return tuple(line.text[:TAIL_WIDTH] for line in lines[-TAIL_LINES:])
+        return lines[-TAIL_LINES:]
 
     def end(self, container: str) -> None:
         """Nothing more will be written: followers finish once they have read everything."""
@@ -123,6 +141,7 @@ class LogHub:
         if source:
             self._inotify.forget(source.watch)
             source.spool.remove()
+            source.head.remove()
             _wake(source)
 
     def sweep(self, now: float) -> None:
@@ -182,6 +201,7 @@ class LogHub:
         try:
             await self._reopen(container)
             await _until(source.spool.path.exists, REOPEN_SECONDS)
+            source.head.keep()
             source.spool.drop_old()
             self.attach(container)
         except Exception as error:  # the next write tries again

@@ -155,6 +155,8 @@ def describe_exit(info: ExitInfo) -> str:
         case ExitReason.BOOT_TIMEOUT:
             seconds = settings.PAAS.boot_timeout
             return f"did not bind to $PORT within {seconds} seconds of launch (R10 boot timeout)"
+        case ExitReason.UNHEALTHY:
+            return "was stopped: its health check failed too often in a row"
         case ExitReason.TIMEOUT:
             return "ran longer than it may and was stopped"
         case ExitReason.CANCELLED:
@@ -166,6 +168,7 @@ def describe_exit(info: ExitInfo) -> str:
 ERROR_IDS = {
     ExitReason.BOOT_TIMEOUT: "boot_timeout",
     ExitReason.OOM: "out_of_memory",
+    ExitReason.UNHEALTHY: "unhealthy",
     ExitReason.NOT_FOUND: "command_not_found",
     ExitReason.NOT_EXECUTABLE: "command_not_executable",
     ExitReason.NOT_STARTED: "not_started",

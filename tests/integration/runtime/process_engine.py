@@ -35,13 +35,16 @@ from runtime.model import (
     ExitReason,
     HostNetwork,
     ImageRef,
+    Limits,
     Member,
     Offer,
     Peer,
+    encode,
 )
 
 SHIM = Path(__file__).with_name("shim.py")
 ADDRESS = "127.0.0.1"
+USED = 8 * 1024**2  # what every process here is said to use
 
 
 class ProcessEngine:
@@ -184,6 +187,14 @@ class ProcessEngine:
             pid = _number(self.places / container / "pid")
             if not (self.places / container / "exit").exists():
                 os.killpg(pid, signal_)
+
+    def update(self, container: str, limits: Limits) -> None:
+        place = self.places / container
+        if not place.exists() or (place / "exit").exists():
+            raise EngineError(f"Container {container} does not run.")
+        if limits.memory_bytes < USED:
+            raise EngineError(f"It uses more memory than {limits.memory_bytes} bytes.")
+        (place / "limits.json").write_bytes(encode(limits))
 
     def wait(self, container: str, timeout: float) -> ExitInfo | None:
         file = self.places / container / "exit"

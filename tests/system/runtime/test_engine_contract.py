@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from runtime.container.port import Engine, EngineError
-from runtime.model import ContainerSpec, ExitReason, Rootfs
+from runtime.model import ContainerSpec, ExitReason, Limits, Rootfs
 from tests.system.runtime.conftest import Host
 
 pytestmark = pytest.mark.system
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.system
 FOREVER = ("/bin/sleep", "600")
 AT_ONCE = ("/bin/true",)
 FAILING = ("/bin/false",)
+MIB = 1024**2
 
 
 def spec(name: str, argv: tuple[str, ...] = FOREVER) -> ContainerSpec:
@@ -172,3 +173,17 @@ def test_another_container_is_waited_for_independently(engine: Engine) -> None:
     assert engine.wait("b", 20) is not None
     engine.kill("a", 9)
     waiting.join()
+
+
+def test_limits_change_while_it_runs(engine: Engine) -> None:
+    engine.create(spec("a"))
+    engine.start("a")
+    engine.update("a", Limits(memory_bytes=96 * MIB, cpu_shares=512, cpu_cores=0.5, pids=33))
+    usage = engine.usage("a")
+    assert usage is not None
+    assert usage.memory_limit_bytes == 96 * MIB
+    engine.kill("a", signal.SIGKILL)
+    assert engine.wait("a", 20) is not None
+    for container in ("a", "none"):
+        with pytest.raises(EngineError, match=container):
+            engine.update(container, Limits())

@@ -251,7 +251,7 @@ def test_the_command_line_runs_a_command_and_stops_the_host(agent: RealAgent) ->
     assert agent.command("doctor").returncode == 0
     client.put_wanted(WantedState(generation=1, instances=(web("i1"),)))
     in_state(client, "i1", InstanceState.UP, 20)
-    assert agent.command("stop").returncode == 0
+    assert agent.command("stop", "--all").returncode == 0
     assert agent.process.wait(15) == 0
     assert agent.leftovers() == []
     assert "does not answer" in agent.command("ps").stderr
