@@ -13,6 +13,10 @@ from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import msgspec
 
+from runtime.egress import Egress as Egress
+from runtime.egress import EgressRule as EgressRule
+from runtime.egress import parse_egress_rule as parse_egress_rule
+from runtime.egress import show_egress_rule as show_egress_rule
 from runtime.kernel import SYSCTLS as SYSCTLS
 from runtime.kernel import ULIMITS as ULIMITS
 from runtime.kernel import check_ulimit as check_ulimit
@@ -194,7 +198,8 @@ class WantedState(Struct):
 
     `peers` are all other hosts, `members` the containers there that belong to apps; the host itself may be among
     the peers. `network` tells platforms on the same machines apart (the VXLAN network identifier). `apps` names
-    owners for DNS: `web.NAME.internal`; an owner without a name goes by its id.
+    owners for DNS: `web.NAME.internal`; an owner without a name goes by its id. `egress` says where owners may go;
+    who is not in it may go everywhere. `build_egress` is the same for their builds. Both change live.
     """
 
     generation: int
@@ -203,6 +208,8 @@ class WantedState(Struct):
     members: tuple[Member, ...] = ()
     network: Annotated[int, msgspec.Meta(ge=1, le=2**24 - 1)] = 1
     apps: dict[str, str] = {}
+    egress: dict[str, Egress] = {}
+    build_egress: dict[str, Egress] = {}
 
 
 class JobInput(Struct):
@@ -429,6 +436,7 @@ class EventKind(StrEnum):
     EXITED = "exited"  # see `exit`
     OOM = "oom"  # exited at its memory limit, see `exit`
     KILLED = "killed"  # the agent sent SIGKILL: out of grace, or it did not boot in time
+    REFUSED = "refused"  # it tried to go where its app's egress rules do not let it
     REMOVED = "removed"  # nothing of it is left on the host
     LIMIT = "limit"  # it met one of its limits and goes on, see `message`
     PULLED = "pulled"  # an image was fetched; `container` is empty, `message` says which

@@ -21,7 +21,8 @@ from runtime.agent.events import Events
 from runtime.agent.guard import Guard, NotAllowed
 from runtime.agent.host import Host, OlderGeneration
 from runtime.agent.janitor import Janitor
-from runtime.agent.metrics import ContainerUsage, render, render_host
+from runtime.agent.metrics import ContainerUsage, render, render_host, render_refused
+from runtime.agent.refusals import Refusals
 from runtime.agent.streams import Refused, Streams
 from runtime.container.port import EngineError
 from runtime.logs.hub import LogHub
@@ -51,6 +52,7 @@ class Api:
         logs: LogHub,
         events: Events,
         janitor: Janitor,
+        refusals: Refusals,
         subjects: tuple[Streams, Containers],
         guard: Guard,
         on_stop: Callable[[bool], None],
@@ -58,6 +60,7 @@ class Api:
         self._host = host
         self._events = events
         self._janitor = janitor
+        self._refusals = refusals
         self._streams, self._containers = subjects
         self._calls = calls
         self._logs = logs
@@ -203,6 +206,7 @@ class Api:
         instances = (instance.status.state for instance in self._host.instances.values())
         jobs = (job.status.state for job in self._host.jobs.values())
         text = render(instances, jobs, usages) + render_host(self._janitor.numbers, self._events.last)
+        text += render_refused(self._refusals.totals)
         return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 

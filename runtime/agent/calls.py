@@ -9,7 +9,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 
 from runtime.container.port import (
     Asked,
+    Attempt,
     Bind,
     Created,
     Engine,
@@ -33,6 +34,7 @@ from runtime.container.port import (
 from runtime.model import (
     ContainerSpec,
     DoctorReport,
+    Egress,
     ExecSpec,
     ExitInfo,
     ExitReason,
@@ -137,6 +139,15 @@ class EngineCalls:
 
     async def serve_names(self, port: int) -> None:
         await self._run(self.engine.serve_names, port)
+
+    async def confine(self, apps: Mapping[str, Egress], builds: Mapping[str, Egress]) -> None:
+        await self._run(self.engine.confine, apps, builds)
+
+    async def answered(self, address: str, name: str, addresses: tuple[str, ...], ttl: int) -> None:
+        await self._run(self.engine.answered, address, name, addresses, ttl)
+
+    async def refused(self) -> tuple[Attempt, ...]:
+        return await self._run(self.engine.refused)
 
     async def list(self) -> tuple[Observed, ...]:
         return await self._run(self.engine.list)

@@ -33,6 +33,7 @@ from runtime.agent.joining import Joining
 from runtime.agent.limits import LimitWatch
 from runtime.agent.nameserver import NameServer
 from runtime.agent.pulls import Pulls
+from runtime.agent.refusals import Refusals
 from runtime.agent.remains import Ended
 from runtime.agent.reporter import Reporter
 from runtime.agent.shipper import Shipper
@@ -99,6 +100,7 @@ async def _serve(settings: Settings, engine: Engine, store: Store) -> bool:
     host = Host(settings.host_id, context, controller, store, shipper)
     janitor = Janitor(host, calls, images, store, events, _keep(settings), settings.home)
     images.on_disk_full = janitor.wake
+    refusals = Refusals(calls, logs, events)
     stopped: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def stop(remove: bool) -> None:
@@ -111,18 +113,19 @@ async def _serve(settings: Settings, engine: Engine, store: Store) -> bool:
     streams = Streams(host, calls, context.sessions)
     containers = Containers(host, calls, ended)
     runner = web.AppRunner(
-        Api(host, calls, logs, events, janitor, (streams, containers), guard, stop).application(),
+        Api(host, calls, logs, events, janitor, refusals, (streams, containers), guard, stop).application(),
         access_log=None,
         shutdown_timeout=0.2,
     )
     loops: list[Coroutine[Any, Any, None]] = [reporter.run(host), reporter.keep_saving(host), janitor.run()]
     loops += [Joining(host, calls).run(), LimitWatch(host, context, shipper.lost).run()]
+    loops.append(refusals.run())
     if controller.exists:
         loops.append(shipper.run())
         if settings.credentials is not None:
             loops.append(keep_fresh(settings.controller, settings.credentials))
     tasks = [asyncio.create_task(loop) for loop in loops]
-    names = NameServer(engine.owner_at, host.look_up, resolver.host_servers)
+    names = NameServer(engine.owner_at, host.look_up, resolver.host_servers, refusals)
     try:
         await _serve_names(names, calls)
         await _listen(runner, settings, store, guard)

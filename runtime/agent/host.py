@@ -22,7 +22,7 @@ from runtime.agent.job import Job, new_record
 from runtime.agent.local import Local, changed, limited, whole, with_limits
 from runtime.agent.shipper import Shipper
 from runtime.agent.store import InstanceRecord, Store
-from runtime.container.port import Observed
+from runtime.container.port import EngineError, Observed
 from runtime.model import (
     Capacity,
     ContainerSpec,
@@ -113,8 +113,16 @@ class Host:
             if wanted.generation > self.wanted.generation:
                 await asyncio.to_thread(self._store.save_wanted, wanted)
                 self.wanted = wanted
+                await self._confine()
                 self.rewired.set()
                 await self._converge()
+
+    async def _confine(self) -> None:
+        """First of all: what starts now must not be freer than wanted. `Joining` tries again what fails."""
+        try:
+            await self._context.calls.confine(self.wanted.egress, self.wanted.build_egress)
+        except EngineError as error:
+            log.error("egress rules could not be changed, trying again: %s", error)
 
     @property
     def running(self) -> WantedState:

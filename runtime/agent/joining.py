@@ -43,6 +43,7 @@ class Joining:
     async def _join(self) -> None:
         wanted = self._host.wanted
         try:
+            await self._calls.confine(wanted.egress, wanted.build_egress)
             await self._calls.connect(wanted.peers, wanted.members, wanted.network)
         except EngineError as error:
             self._failures += 1

@@ -6,7 +6,7 @@ In: the instances of a host and their counters.  Out: text format 0.0.4. Pure.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from runtime.agent.janitor import Numbers
@@ -111,6 +111,14 @@ def render_host(numbers: Numbers, last_event: int) -> str:
     lines += _family("paas_removed_total", "counter", "Things cleared away, by kind.")
     lines += [f'paas_removed_total{{kind="{kind}"}} {numbers.removed[kind]}' for kind in KINDS]
     return "\n".join(lines) + "\n"
+
+
+def render_refused(totals: Mapping[str, int]) -> str:
+    """Packets and questions that egress rules refused, by owner."""
+    name = "paas_egress_refused_total"
+    lines = _family(name, "counter", "Packets and questions for names that egress rules refused.")
+    samples = (f'{name}{{owner="{_escape(owner)}"}} {count}' for owner, count in sorted(totals.items()))
+    return "\n".join((*lines, *samples)) + "\n"
 
 
 def _family(name: str, kind: str, text: str) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """The name server that containers ask: names of their own app, and everything else from the host's servers.
 
-In: queries by UDP and TCP on 169.254.1.1, where the firewall leads port 53 of each container.  Out: answers.
+In: queries by UDP and TCP on 169.254.1.1, where the firewall leads port 53 of each container.  Out: answers. Where
+egress rules allow names, the firewall knows an answer's addresses before the container does.
 The host's own resolver is untouched: the port is whichever was free, and only containers are led to it.
 """
 
@@ -14,8 +15,9 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Protocol
 
+from runtime.container.port import Asking, EngineError
 from runtime.network import dns, names
 from runtime.network.dns import Code, Query
 
@@ -29,21 +31,40 @@ Server = tuple[str, int]
 Ask = Callable[[Server, Query, bytes], Coroutine[Any, Any, bytes]]
 
 
+class Gate(Protocol):
+    """Egress rules, as far as they speak of names. `caller` is a container's address."""
+
+    def asks(self, caller: str, name: str) -> Asking: ...
+    async def answered(self, caller: str, name: str, addresses: tuple[str, ...], ttl: int) -> None: ...
+
+
+class OpenGate:
+    """No rules."""
+
+    def asks(self, caller: str, name: str) -> Asking:
+        return Asking.FREE
+
+    async def answered(self, caller: str, name: str, addresses: tuple[str, ...], ttl: int) -> None:
+        """Nobody has to know."""
+
+
 class Busy(Exception):
     """Too much at once; the container's resolver asks the next server."""
 
 
 class NameServer:
-    """`owner_at` tells whose container has an address ('': not to be served). `look_up` gives an owner's addresses of
-    a name, None when there is none. `servers` are the host's, asked in turn."""
+    """`owner_at` tells whose container has an address ('': a build, which has no neighbours; None: nobody's).
+    `look_up` gives an owner's addresses of a name, None when there is none. `servers` are the host's, asked in turn."""
 
     def __init__(
         self,
-        owner_at: Callable[[str], str],
+        owner_at: Callable[[str], str | None],
         look_up: Callable[[str, str], list[str] | None],
         servers: Callable[[], tuple[Server, ...]],
+        gate: Gate | None = None,
     ) -> None:
         self._owner_at, self._look_up, self._servers = owner_at, look_up, servers
+        self._gate = gate or OpenGate()
         self._busy: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._datagrams: asyncio.DatagramTransport | None = None
@@ -84,11 +105,12 @@ class NameServer:
     def _answer(self, query: Query, caller: str, *, limited: bool) -> bytes | None:
         """The answer to what can be told here; None: it must be forwarded."""
         owner = self._owner_at(caller)
-        if not owner:
+        if owner is None:
             return dns.render(query, (), Code.REFUSED)
         if not names.is_ours(query.name):
-            return None
-        addresses = self._look_up(owner, query.name)
+            refused = self._gate.asks(caller, query.name) is Asking.REFUSED
+            return dns.render(query, (), Code.REFUSED) if refused else None
+        addresses = self._look_up(owner, query.name) if owner else None
         if addresses is None:
             return dns.render(query, (), Code.NO_SUCH_NAME)
         random.shuffle(addresses)
@@ -97,7 +119,7 @@ class NameServer:
     async def _relay(self, query: Query, data: bytes, caller: Server) -> None:
         try:
             with self._counted(caller[0]):
-                answer = await self._ask_servers(query, data, _ask_datagram)
+                answer = await self._forward(query, data, caller[0], _ask_datagram)
         except Busy:
             answer = dns.render(query, (), Code.FAILED)
         if self._datagrams is not None and not self._datagrams.is_closing():
@@ -117,13 +139,24 @@ class NameServer:
                     if query is None:
                         break
                     answer = self._answer(query, caller, limited=False)
-                    answer = answer or await self._ask_servers(query, data, _ask_stream)
+                    answer = answer or await self._forward(query, data, caller, _ask_stream)
                     writer.write(struct.pack(">H", len(answer)) + answer)
                     await asyncio.wait_for(writer.drain(), IDLE_SECONDS)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, Busy):
             pass  # the other side has gone, or is too slow or too many
         finally:
             writer.close()
+
+    async def _forward(self, query: Query, data: bytes, caller: str, ask: Ask) -> bytes:
+        answer = await self._ask_servers(query, data, ask)
+        if self._gate.asks(caller, query.name) is Asking.WATCHED:
+            addresses, ttl = dns.read_addresses(answer)
+            try:
+                await self._gate.answered(caller, query.name, addresses, ttl)
+            except EngineError as error:
+                log.error("the addresses of %s cannot be let through: %s", query.name, error)
+                return dns.render(query, (), Code.FAILED)
+        return answer
 
     async def _ask_servers(self, query: Query, data: bytes, ask: Ask) -> bytes:
         for server in self._servers():

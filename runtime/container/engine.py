@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,6 +40,8 @@ from runtime.container.namespace import MountNamespace
 from runtime.container.opening import open_parts, remove_leftovers
 from runtime.container.port import (
     Asked,
+    Asking,
+    Attempt,
     Bind,
     Created,
     EngineError,
@@ -57,6 +59,7 @@ from runtime.doctor.place import Known
 from runtime.model import (
     ContainerSpec,
     DoctorReport,
+    Egress,
     ExecSpec,
     ExitInfo,
     ExitReason,
@@ -115,6 +118,7 @@ class CrunEngine:
         parts.pool.close()
         if remove:
             parts.wiring.remove()
+            parts.confinement.remove()
             parts.firewall.run(rules.render_removal(parts.names))
             self._mounts.call(parts.images.unmount_all)
             making.kill_group(parts.cgroups, self._layout.cgroup)
@@ -186,9 +190,21 @@ class CrunEngine:
     def serve_names(self, port: int) -> None:
         self._parts.firewall.run(rules.render_names(self._parts.names, port))
 
-    def owner_at(self, address: str) -> str:
+    def owner_at(self, address: str) -> str | None:
         seen = tuple(self._records.values())
-        return next((one.owner for one in seen if one.address == address and one.peers), "")
+        return next((one.owner if one.peers else "" for one in seen if one.address == address), None)
+
+    def confine(self, apps: Mapping[str, Egress], builds: Mapping[str, Egress]) -> None:
+        self._parts.confinement.apply(apps, builds)
+
+    def asks(self, address: str, name: str) -> Asking:
+        return self._parts.confinement.asks(address, name)
+
+    def answered(self, address: str, name: str, addresses: tuple[str, ...], ttl: int) -> None:
+        self._parts.confinement.answered(address, name, addresses, ttl)
+
+    def refused(self) -> tuple[Attempt, ...]:
+        return self._parts.confinement.refused()
 
     def examine(self, asked: Asked, *, repair: bool) -> DoctorReport:
         place = knowledge.place_of(self._parts, self._config.subnet, self._mounts.call)

@@ -37,6 +37,7 @@ from runtime.images.shifting import Lowers
 from runtime.images.store import Images
 from runtime.model import ContainerSpec, NetworkMode, check_ulimit, parse_sysctl
 from runtime.network import resolver, rules
+from runtime.network.confinement import Confinement
 from runtime.network.nftables import Nftables
 from runtime.network.pool import Pool, Slot
 from runtime.network.wiring import Wiring
@@ -74,6 +75,7 @@ class Parts:
     firewall: Nftables
     names: rules.Names
     wiring: Wiring
+    confinement: Confinement
     isolated: bool
     ca_bundle: Path | None
     nameservers: tuple[str, ...]
@@ -207,8 +209,7 @@ def kill_group(cgroups: CgroupV1 | CgroupV2, path: str) -> None:
 
 def leave_network(parts: Parts, member: rules.Member, slot: Slot) -> None:
     """Close the firewall for an address, then free it."""
-    with contextlib.suppress(EngineError):  # a rule that was never added
-        parts.firewall.run(rules.render_leave(parts.names, member))
+    parts.confinement.leave(member)
     parts.pool.release(slot)
 
 
@@ -228,7 +229,7 @@ def _join_network(
     owner = _owner_mark(parts, spec.owner) if spec.network is NetworkMode.APP else 0
     member = rules.Member(interface=slot.interface, address=slot.address, owner=owner)
     undo.callback(leave_network, parts, member, slot)
-    parts.firewall.run(rules.render_join(parts.names, member))
+    parts.confinement.admit(member, spec.owner)
     if owner:
         parts.wiring.admit(spec.owner)
     return slot
@@ -306,8 +307,8 @@ def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.E
 
 
 def _nameservers(parts: Parts, spec: ContainerSpec) -> tuple[str, ...]:
-    """Apps ask the agent first, which knows their names; should it not answer, the host's servers do."""
-    return (rules.GATEWAY, *parts.nameservers) if spec.network is NetworkMode.APP else parts.nameservers
+    """The agent is asked first, which knows apps' names and egress rules; should it not answer, the host's servers."""
+    return parts.nameservers if spec.network is NetworkMode.NONE else (rules.GATEWAY, *parts.nameservers)
 
 
 def _places(layout: Layout, container: str, state: str) -> conmon.Places:

@@ -23,6 +23,7 @@ from runtime.images import hoststack, squashfs
 from runtime.images.shifting import Lowers, Shift
 from runtime.images.store import Images
 from runtime.network import resolver, rules
+from runtime.network.confinement import Confinement
 from runtime.network.nftables import Nftables
 from runtime.network.overlay import Mode
 from runtime.network.pool import Pool, Slot, outgoing_mtu
@@ -79,6 +80,7 @@ def open_parts(
             lambda: making.marks(owners),
             outgoing_mtu,
         ),
+        confinement=Confinement(layout.home / "egress.json", names, firewall),
         isolated=shift is not Shift.NONE,
         ca_bundle=config.ca_bundle,
         nameservers=resolver.nameservers(),
@@ -135,7 +137,9 @@ def _open_network(
     networked = [record for record in records if record.slot >= 0 and record.boot_id == parts.boot_id]
     members = tuple(making.member_of(parts, record) for record in networked)
     table = rules.render_table(parts.names, config.subnet, config.blocked, parts.nameservers, members)
-    parts.firewall.run(table + parts.wiring.load())
+    owners = (record.owner for record in networked)
+    confined = parts.confinement.load(zip(members, owners, strict=True))
+    parts.firewall.run(table + confined + parts.wiring.load())
     taken = tuple((record.slot, record.address) for record in networked)
     mounts.call(parts.pool.adopt, taken)
     parts.pool.open()

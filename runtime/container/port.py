@@ -8,12 +8,15 @@ All methods are synchronous, thread-safe, idempotent and bounded in time; the ag
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
 from runtime.model import (
     ContainerSpec,
     DoctorReport,
+    Egress,
     ExecSpec,
     ExitInfo,
     HostNetwork,
@@ -113,6 +116,27 @@ class Strain(Struct):
     tmp_used: int = 0
     tmp_size: int = 0
     forged: int = 0
+
+
+class Asking(Enum):
+    """What becomes of a container's question for a name outside the platform."""
+
+    FREE = 1
+    WATCHED = 2  # by its egress rules it may go to what the answer says, which has to be told first
+    REFUSED = 3
+
+
+class Attempt(Struct):
+    """Packets of a container (by address) that its egress rules refused, counted while the firewall remembers them.
+
+    `target` '' (and `port` 0): all of the container's together.
+    """
+
+    source: str
+    target: str
+    protocol: str
+    port: int
+    packets: int
 
 
 class Execution(Protocol):
@@ -279,8 +303,24 @@ class Engine(Protocol):
     def serve_names(self, port: int) -> None:
         """Lead what containers ask 169.254.1.1 on port 53 to this port of it."""
 
-    def owner_at(self, address: str) -> str:
-        """Return the app whose container has this address; '' for builds and strangers. Quick: nothing is read."""
+    def owner_at(self, address: str) -> str | None:
+        """Return the app whose container has this address, '' for builds, None for strangers. Quick: no reading."""
+
+    def confine(self, apps: Mapping[str, Egress], builds: Mapping[str, Egress]) -> None:
+        """Let the containers of these owners, and their builds, go where their rules say; all others everywhere.
+
+        Repeatable; for running containers too, and for connections that are open. Own instances are always reached.
+        Raises EngineError when they could not all be brought into force; call it again then.
+        """
+
+    def asks(self, address: str, name: str) -> Asking:
+        """Tell what becomes of the question of the container at `address`. Quick: nothing is read."""
+
+    def answered(self, address: str, name: str, addresses: tuple[str, ...], ttl: int) -> None:
+        """The container at `address` is about to learn these addresses of `name`, good for `ttl` seconds."""
+
+    def refused(self) -> tuple[Attempt, ...]:
+        """Return what egress rules refused, as far as it is remembered: a minute at least."""
 
     def usage(self, container: str) -> Usage | None:
         """Return its counters, or None when it is gone."""

@@ -96,6 +96,36 @@ def _record(address: str) -> bytes:
     return struct.pack(">HHHIH", 0xC000 | _HEADER.size, TYPE_A, CLASS_IN, TTL, len(packed)) + packed
 
 
+def read_addresses(data: bytes) -> tuple[tuple[str, ...], int]:
+    """Return the addresses in an answer's A records and for how many seconds they hold; what is malformed ends them."""
+    found: list[str] = []
+    ttls: list[int] = []
+    try:
+        _, _, questions, count, *_ = _HEADER.unpack_from(data)
+        at = _HEADER.size
+        for _ in range(questions):
+            at = _skip_name(data, at) + 4
+        for _ in range(count):
+            at = _skip_name(data, at)
+            type_, class_, ttl, length = struct.unpack_from(">HHIH", data, at)
+            at += 10
+            ttls.append(ttl)  # that of an alias on the way counts too
+            if (type_, class_, length) == (TYPE_A, CLASS_IN, 4) and len(data) >= at + 4:
+                found.append(str(ipaddress.IPv4Address(data[at : at + 4])))
+            at += length
+    except (struct.error, IndexError):
+        pass
+    return tuple(dict.fromkeys(found)), min(ttls, default=0)
+
+
+def _skip_name(data: bytes, at: int) -> int:
+    while length := data[at]:
+        if length >= 0xC0:
+            return at + 2
+        at += 1 + length
+    return at + 1
+
+
 def answers(data: bytes, query: Query) -> bool:
     """Tell whether `data` may be a server's answer to this query."""
     if len(data) < _HEADER.size:

@@ -6,9 +6,12 @@ In: nftables language (nft(8)).  Out: the kernel's tables are changed as one tra
 from __future__ import annotations
 
 import ctypes
+import json
 import threading
 
 from runtime.container.port import EngineError
+
+_JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON of nftables/libnftables.h
 
 
 class Nftables:
@@ -28,11 +31,19 @@ class Nftables:
         library.nft_ctx_buffer_output(self._context)
         library.nft_ctx_buffer_error(self._context)
 
+    def read(self, command: str) -> object:
+        """Run a command that lists something; return its JSON, read. Raises EngineError with nft's words."""
+        return json.loads(self._call(command, _JSON))
+
     def run(self, commands: str) -> str:
         """Apply commands in one transaction and return their output. Raises EngineError with nft's words."""
+        return self._call(commands, 0)
+
+    def _call(self, commands: str, output_flags: int) -> str:
         with self._lock:
             if not self._context:
                 raise EngineError("The firewall is closed.")
+            self._library.nft_ctx_output_set_flags(self._context, output_flags)
             failed = self._library.nft_run_cmd_from_buffer(self._context, commands.encode())
             output: bytes = self._library.nft_ctx_get_output_buffer(self._context) or b""
             error: bytes = self._library.nft_ctx_get_error_buffer(self._context) or b""

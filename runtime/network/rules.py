@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from runtime.model import Struct
+from runtime.network import egress
 
 METADATA = "169.254.169.254"
 GATEWAY = "169.254.1.1"  # the host, as its containers see it
@@ -102,7 +103,7 @@ table inet {names.table} {{
   set arrivals {{ type ifname . ipv4_addr; flags interval; }}
   set peer_sources {{ type ipv4_addr; }}
   set underlays {{ type ipv4_addr; }}
-  set forgers {{ type ifname; size 4096; flags dynamic, timeout; timeout 1h; }}
+  set forgers {{ type ifname; size 4096; flags dynamic, timeout; timeout 1h; }}{egress.SETS}
 
   chain spoofing {{
     type filter hook prerouting priority raw; policy accept;
@@ -127,6 +128,7 @@ table inet {names.table} {{
     iifname != {veth} accept
     ct state established,related accept
     ip daddr {GATEWAY} jump names_port
+    {egress.JUDGED_AT_HOST}
     ip daddr @nameservers meta l4proto {{ tcp, udp }} th dport 53 accept
     {_REJECT}
   }}
@@ -150,11 +152,12 @@ table inet {names.table} {{
     iifname {tunnels} drop
   }}
   chain from_container {{
-    ct state established,related accept
+    {egress.ESTABLISHED}
     ct state invalid drop
     oifname {veth} jump between
-    ip daddr @nameservers meta l4proto {{ tcp, udp }} th dport 53 accept
     ip daddr @peers jump between
+    {egress.JUDGED}
+    ip daddr @nameservers meta l4proto {{ tcp, udp }} th dport 53 accept
     ip daddr @underlays {_REJECT}
     ip daddr @blocked {_REJECT}
     ip daddr {subnet} {_REJECT}

@@ -13,11 +13,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from runtime.container.port import (
     Asked,
+    Asking,
+    Attempt,
     Bind,
     Created,
     EngineError,
@@ -31,6 +34,7 @@ from runtime.container.port import (
 from runtime.model import (
     ContainerSpec,
     DoctorReport,
+    Egress,
     ExitInfo,
     ExitReason,
     HostNetwork,
@@ -72,8 +76,20 @@ class ProcessEngine:
     def serve_names(self, port: int) -> None:
         """Processes ask the host's own name servers."""
 
-    def owner_at(self, address: str) -> str:
-        return ""
+    def owner_at(self, address: str) -> str | None:
+        return None
+
+    def confine(self, apps: Mapping[str, Egress], builds: Mapping[str, Egress]) -> None:
+        """Processes go where the host goes."""
+
+    def asks(self, address: str, name: str) -> Asking:
+        return Asking.FREE
+
+    def answered(self, address: str, name: str, addresses: tuple[str, ...], ttl: int) -> None:
+        """Nobody is confined."""
+
+    def refused(self) -> tuple[Attempt, ...]:
+        return ()
 
     def strains(self) -> tuple[Strain, ...]:
         """Processes of the host have none of the limits."""

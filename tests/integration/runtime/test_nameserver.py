@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from runtime.agent import nameserver
-from runtime.agent.nameserver import NameServer
+from runtime.agent.nameserver import Gate, NameServer
+from runtime.container.port import Asking, EngineError
 
 pytestmark = pytest.mark.integration
 OWN = {"web.app.internal": ["10.0.0.1"], "many.app.internal": [f"10.0.1.{n}" for n in range(200)]}
@@ -26,6 +27,7 @@ class Upstream(asyncio.DatagramProtocol):
 
     def __init__(self, ignore: int = 0) -> None:
         self.ignore, self.asked = ignore, 0
+        self.answer: Callable[[bytes], bytes] = lambda data: data[:2] + b"\x81\x80" + data[4:] + b"udp"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -34,7 +36,7 @@ class Upstream(asyncio.DatagramProtocol):
         self.asked += 1
         if self.asked > self.ignore:
             self.transport.sendto(b"\xff\xff" + data[2:], addr)  # forged: another id
-            self.transport.sendto(data[:2] + b"\x81\x80" + data[4:] + b"udp", addr)
+            self.transport.sendto(self.answer(data), addr)
 
 
 async def query(port: int, data: bytes, seconds: float = 8) -> bytes:
@@ -61,13 +63,19 @@ async def query_stream(port: int, *queries: bytes) -> list[bytes]:
 
 
 def served(
-    test: Callable[[int], Awaitable[None]], servers: list[tuple[str, int]], owner: str = "app"
+    test: Callable[[int], Awaitable[None]],
+    servers: list[tuple[str, int]],
+    owner: str | None = "app",
+    gate: Gate | None = None,
 ) -> None:
     """Run `test` with the port of a name server."""
 
     async def run() -> None:
         server = NameServer(
-            lambda _: owner, lambda _, name: list(OWN[name]) if name in OWN else None, lambda: tuple(servers)
+            lambda _: owner,
+            lambda _, name: list(OWN[name]) if name in OWN else None,
+            lambda: tuple(servers),
+            gate,
         )
         try:
             await test(await server.start("127.0.0.1"))
@@ -161,7 +169,7 @@ def test_strangers_are_refused_and_a_flood_of_one_is_bounded(monkeypatch: pytest
         assert (await query(port, ask("example.org")))[3] & 15 == 5
         assert (await query(port, ask("web.app.internal")))[3] & 15 == 5
 
-    served(test, [], owner="")
+    served(test, [], owner=None)
     monkeypatch.setattr(nameserver, "AT_ONCE_EACH", 2)
     monkeypatch.setattr(nameserver, "FORWARD_SECONDS", 0.5)
     servers: list[tuple[str, int]] = []
@@ -187,3 +195,64 @@ def test_nonsense_is_not_answered() -> None:
         assert (await query(port, ask("web.app.internal"))).endswith(bytes((10, 0, 0, 1)))
 
     served(test, [])
+
+
+class Rules:
+    """Rules that allow example.org, and remember what they were told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, tuple[str, ...], int]] = []
+        self.broken = False
+
+    def asks(self, caller: str, name: str) -> Asking:
+        return Asking.WATCHED if name == "example.org" else Asking.REFUSED
+
+    async def answered(self, caller: str, name: str, addresses: tuple[str, ...], ttl: int) -> None:
+        if self.broken:
+            raise EngineError("The firewall is closed.")
+        self.told.append((name, addresses, ttl))
+
+
+def test_egress_rules_are_told_an_answer_before_it_is_given() -> None:
+    servers: list[tuple[str, int]] = []
+    rules = Rules()
+
+    async def test(port: int) -> None:
+        behind, its_port = await upstream()
+        behind.answer = dns_answer
+        servers.append(("127.0.0.1", its_port))
+        try:
+            assert (await query(port, ask("example.org"))).endswith(bytes((192, 0, 2, 7)))
+            assert rules.told == [("example.org", ("192.0.2.7",), 40)]
+            asked = behind.asked
+            assert (await query(port, ask("example.net")))[3] & 15 == 5
+            assert (await query(port, ask("web.app.internal")))[3] & 15 == 0
+            assert behind.asked == asked, "what is refused is told to nobody"
+            rules.broken = True
+            assert (await query(port, ask("example.org")))[3] & 15 == 2
+        finally:
+            behind.transport.close()
+
+    served(test, servers, gate=rules)
+
+
+def test_a_build_is_served_but_has_no_neighbours() -> None:
+    servers: list[tuple[str, int]] = []
+
+    async def test(port: int) -> None:
+        behind, its_port = await upstream()
+        servers.append(("127.0.0.1", its_port))
+        try:
+            assert (await query(port, ask("example.org"))).endswith(b"udp")
+            assert (await query(port, ask("web.app.internal")))[3] & 15 == 3
+        finally:
+            behind.transport.close()
+
+    served(test, servers, owner="")
+
+
+def dns_answer(data: bytes) -> bytes:
+    """An alias that holds 40 seconds, to an address that holds 300."""
+    alias = b"\xc0\x0c" + struct.pack(">HHIH", 5, 1, 40, 2) + b"\xc0\x0c"
+    record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 300, 4) + bytes((192, 0, 2, 7))
+    return data[:2] + b"\x81\x80\0\1\0\2\0\0\0\0" + data[12:] + alias + record

@@ -84,6 +84,7 @@ def test_nothing_breaks_the_reader(data: bytes) -> None:
     query = dns.parse(data)
     if query is not None:
         assert dns.answers(dns.render(query, ("10.0.0.1",)), query)
+    dns.read_addresses(data)
 
 
 APPS = {"o1": "myapp", "o2": "other"}
