@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-MAX_RULES = 100
+MAX_EGRESS_RULES = 100
 MAX_NAME_PORTS = 32  # a name's ports are single elements of a set, for each of its addresses
 ANYWHERE = "0.0.0.0/0"
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17}

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import msgspec
 
+from runtime.egress import MAX_EGRESS_RULES as MAX_EGRESS_RULES
 from runtime.egress import Egress as Egress
 from runtime.egress import EgressRule as EgressRule
 from runtime.egress import parse_egress_rule as parse_egress_rule

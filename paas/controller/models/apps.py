@@ -24,6 +24,9 @@ class App(models.Model):
     # Serialises changes: every service that changes releases, deployments or instances locks this row first.
     version_counter = models.PositiveIntegerField(default=0)
     wake_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    # Rules as texts of where its processes, and its builds, may go: all that is reached. Null: everything is.
+    egress = models.JSONField(null=True, blank=True)
+    build_egress = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     released_at = models.DateTimeField(null=True, blank=True)

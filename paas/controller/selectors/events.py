@@ -40,6 +40,12 @@ def _restart(data: Data) -> str:
     return "restarted every instance" if what == "all" else f"restarted {what}"
 
 
+def _egress(data: Data) -> str:
+    whose = "builds of the app" if data.get("stage") == "build" else "the app"
+    policies = {"allow": "everywhere", "deny": "nowhere"}
+    return f"let {whose} go {policies.get(str(data.get('policy')), 'to ' + ', '.join(data.get('rules', ())))}"
+
+
 def _commit(words: str) -> Callable[[Data], str]:
     def say(data: Data) -> str:
         commit = str(data.get("commit") or "")[:8]
@@ -65,6 +71,7 @@ def _token(words: str) -> Callable[[Data], str]:
 WORDS: dict[str, Words] = {
     "app.create": "created the app {name}",
     "app.destroy": "destroyed the app {name}",
+    "app.egress": _egress,
     "app.rename": "renamed the app from {old} to {new}",
     "app.transfer": "transferred the app from {old} to {new}",
     "app.maintenance": lambda data: f"switched maintenance mode {'on' if data.get('on') else 'off'}",

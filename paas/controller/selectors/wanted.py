@@ -13,6 +13,7 @@ from django.db import transaction
 
 from paas.controller.encryption import decrypt
 from paas.controller.models import App, Host, Instance
+from paas.controller.selectors.egress import wanted_egress
 from runtime.model import InstanceSpec, InstanceState, Member, Peer, WantedState, decode
 
 
@@ -31,6 +32,8 @@ def wanted_state(host_id: UUID) -> WantedState:
         members=_members(host) if peers else (),
         network=network_number(settings.PAAS.domain),
         apps={str(id_): name for id_, name in named},
+        egress=wanted_egress("app"),
+        build_egress=wanted_egress("build"),
     )
 
 
