@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -16,18 +16,16 @@ from uuid import UUID, uuid4
 import msgspec
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, Subquery
 from django.utils import timezone
 
 from paas.controller import streams
-from paas.controller.models import App, Build, Deployment, Host, Release, Slug, User
+from paas.controller.models import App, Build, Deployment, Release, Slug, User
 from paas.controller.queue import enqueue, send
 from paas.controller.redis_connection import RedisError, client
-from paas.controller.selectors.planning import HOST_QUIET
 from paas.controller.selectors.prebuilt import Prebuilt
 from paas.controller.selectors.stacks import stack_abi
-from paas.controller.services import build_output, deployments, events
-from paas.controller.services.locking import lock_app, lock_app_if_there, lock_claims
+from paas.controller.services import build_output, build_queue, deployments, events
+from paas.controller.services.locking import lock_app, lock_app_if_there
 from paas.controller.services.releases import release_slug
 from paas.controller.texts import storable
 from paas.errors import Conflict, InvalidParams
@@ -155,75 +153,10 @@ def cancel_build(user: User | None, build: Build) -> Build:
     return build
 
 
-def claim(build_id: UUID | str, worker: str) -> Build | None:
-    """Take up a build that waits, or one whose worker died. None: it is taken or over, or all places are."""
-    now = timezone.now()
-    with transaction.atomic():
-        lock_claims()
-        if _free_places(now) <= _ahead(build_id, now):
-            return None
-        taken = Build.objects.filter(_unclaimed(now), id=build_id).update(
-            status=Build.Status.BUILDING,
-            claimed_by=worker,
-            heartbeat_at=now,
-            attempts=F("attempts") + 1,
-            updated_at=now,
-        )
-        if not taken:
-            return None
-        Build.objects.filter(id=build_id, started_at__isnull=True).update(started_at=now)
-        return Build.objects.select_related("app", "host", "user").get(id=build_id)
-
-
-def _unclaimed(now: datetime) -> Q:
-    silent = now - HEARTBEAT_LOST
-    return Q(status=Build.Status.PENDING) | Q(status=Build.Status.BUILDING, heartbeat_at__lt=silent)
-
-
-def _free_places(now: datetime) -> int:
-    """Return how many more builds may run. One whose worker died holds no place until somebody takes it up."""
-    running = Build.objects.filter(status=Build.Status.BUILDING, heartbeat_at__gte=now - HEARTBEAT_LOST)
-    places: int = settings.PAAS.build_concurrency - running.count()
-    return places
-
-
-def _ahead(build_id: UUID | str, now: datetime) -> int:
-    """Return how many builds have waited longer: whoever comes first is served first."""
-    since = Build.objects.filter(id=build_id).values("created_at")
-    return Build.objects.filter(_unclaimed(now), created_at__lt=Subquery(since)).count()
-
-
-def tell_waiting() -> None:
-    """Tell the pushers whose builds have no place yet how many come before theirs; again whenever that changes."""
-    now = timezone.now()
-    waiting = Build.objects.filter(_unclaimed(now)).order_by("created_at").values_list("id", flat=True)
-    for ahead, build_id in enumerate(list(waiting)[max(0, _free_places(now)) :]):
-        place = f"{ahead} before this one" if ahead else "next in line"
-        build_output.write_new(build_id, f"-----> Waiting for a free build slot ({place})")
-
-
-def waiting_builds() -> list[str]:
-    """Return the ids of builds that a worker can take up now, oldest first: as many as there are places."""
-    now = timezone.now()
-    waiting = list(Build.objects.filter(_unclaimed(now)).order_by("created_at").values_list("id", flat=True))
-    return [str(one) for one in waiting[: max(0, _free_places(now))]] if waiting else []
-
-
 def beat(build_id: UUID | str, worker: str) -> bool:
     """Say that the worker is alive. False: the build is no longer this worker's (cancelled, ended, taken over)."""
     mine = Build.objects.filter(id=build_id, claimed_by=worker, status=Build.Status.BUILDING)
     return mine.update(heartbeat_at=timezone.now()) > 0
-
-
-def assign_host(build: Build) -> Host | None:
-    """Choose the host that builds, once: a worker that takes over continues on the same one."""
-    if build.host is None:
-        quiet = timezone.now() - HOST_QUIET
-        host = Host.objects.filter(cordoned=False, seen_at__gte=quiet).order_by("-memory_bytes").first()
-        if host is not None:
-            Build.objects.filter(id=build.id).update(host=host)
-            build.host = host
-    return build.host
 
 
 def pusher_is_there(build: Build) -> bool | None:
@@ -322,9 +255,9 @@ def _close(build: Build) -> None:
     build_output.keep(build.id)
     Build.objects.filter(id=build.id).exclude(credentials_encrypted=b"").update(credentials_encrypted=b"")
     source_path(build.id).unlink(missing_ok=True)
-    for waiting in waiting_builds()[:1]:
+    for waiting in build_queue.waiting_builds()[:1]:
         send("builds.run_build", waiting)
-    tell_waiting()
+    build_queue.tell_waiting()
 
 
 def read_failure(text: str) -> Failure | None:

@@ -24,7 +24,7 @@ from paas.controller.redis_connection import RedisError, client
 from paas.controller.selectors import specs
 from paas.controller.selectors.config import config_vars
 from paas.controller.selectors.planning import describe_exit
-from paas.controller.services import build_output, builds, prebuilt
+from paas.controller.services import build_output, build_queue, builds, prebuilt
 from paas.controller.services.images import builder_image
 from paas.errors import InvalidParams
 from paas.oci.errors import ImageError
@@ -60,9 +60,9 @@ class Lost(Exception):
 @shared_task
 def run_build(build_id: str) -> None:
     worker = secrets.token_hex(8)
-    build = builds.claim(build_id, worker)
+    build = build_queue.claim(build_id, worker)
     if build is None:
-        builds.tell_waiting()
+        build_queue.tell_waiting()
         return
     if build.attempts > builds.ATTEMPTS_MAX:
         message = f"{builds.ATTEMPTS_MAX} workers ended in the middle of it; push again, and report it if it stays so"
@@ -107,7 +107,7 @@ def _host(build: Build, worker: str) -> Host:
     """Wait a bounded time for a host that can build."""
     deadline = time.monotonic() + AGENT_PATIENCE
     while True:
-        host = builds.assign_host(build)
+        host = build_queue.assign_host(build)
         if host is not None:
             return host
         if time.monotonic() > deadline:

@@ -15,7 +15,7 @@ from paas.controller.models import App, Deployment, Host, Instance, OneOff, Rout
 from paas.controller.queue import send
 from paas.controller.selectors.planning import HOST_LOST, HOST_QUIET, ROUTER_LOST
 from paas.controller.selectors.routes import route_version
-from paas.controller.services import builds, one_offs, planning
+from paas.controller.services import build_queue, one_offs, planning
 from paas.controller.services.instances import STALE
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def tick() -> None:
     now = timezone.now()
     for app_id in apps_to_look_at(now):
         _reconcile(app_id)
-    for build_id in builds.waiting_builds():
+    for build_id in build_queue.waiting_builds():
         send("builds.run_build", build_id)
     _push(now)
     _follow_one_offs(now)

@@ -17,7 +17,7 @@ from paas.controller import streams
 from paas.controller.models import App, Build, Host, User
 from paas.controller.redis_connection import client as redis_client
 from paas.controller.selectors.builds import build_output, outcome
-from paas.controller.services import builds
+from paas.controller.services import build_queue, builds
 from paas.controller.services.apps import destroy_app
 from paas.controller.services.build_output import write_at
 from paas.controller.services.config import set_config
@@ -196,10 +196,10 @@ class TestTrouble:
 
     def test_another_worker_goes_on_where_one_died(self, platform: Platform, build: Build) -> None:
         platform.agent.output[str(build.id)] = [f"line {number}" for number in range(6)]
-        builds.claim(build.id, "one that died")
+        build_queue.claim(build.id, "one that died")
         for cursor in (1, 2, 3):
             write_at(build.id, cursor, f"line {cursor - 1}")
-        silent = timezone.now() - builds.HEARTBEAT_LOST - timedelta(seconds=1)
+        silent = timezone.now() - build_queue.HEARTBEAT_LOST - timedelta(seconds=1)
         Build.objects.filter(id=build.id).update(heartbeat_at=silent)
         platform.agent.job_ends = ends(result=RESULT, slug=SLUG)
         tasks.run_build(str(build.id))
@@ -226,10 +226,10 @@ class TestTrouble:
         self, make_host: Callable[..., Agent], build: Build
     ) -> None:
         chosen = make_host("one").host
-        assert builds.assign_host(build) == chosen
+        assert build_queue.assign_host(build) == chosen
         larger = make_host("two").host
         Host.objects.filter(id=larger.id).update(memory_bytes=2**40)
-        assert builds.assign_host(Build.objects.get(id=build.id)) == chosen
+        assert build_queue.assign_host(Build.objects.get(id=build.id)) == chosen
 
 
 class TestStopping:

@@ -13,7 +13,7 @@ from paas.controller import redis_connection, streams
 from paas.controller.models import App, Build, BuildLog, Deployment, Event, Instance, Release, Slug, User
 from paas.controller.redis_connection import client as redis_client
 from paas.controller.selectors.builds import build_output, find_build, outcome
-from paas.controller.services import builds
+from paas.controller.services import build_queue, builds
 from paas.controller.services.apps import create_app, destroy_app
 from paas.controller.services.config import set_config
 from paas.errors import Conflict, InvalidParams, NotFound
@@ -110,7 +110,7 @@ class TestCreate:
 class TestClaim:
     def test_of_many_workers_one_gets_it(self, app: App, make_build: Make) -> None:
         build = make_build(app)
-        results = together(*[lambda n=n: builds.claim(build.id, f"worker {n}") for n in range(6)])
+        results = together(*[lambda n=n: build_queue.claim(build.id, f"worker {n}") for n in range(6)])
         winners = [one for one in results if one is not None]
         assert failures(results) == []
         assert len(winners) == 1
@@ -118,47 +118,47 @@ class TestClaim:
 
     def test_no_more_than_there_are_places(self, user: User, stack: object, make_build: Make) -> None:
         waiting = [make_build(create_app(user, f"app-{number}")) for number in range(5)]
-        results = together(*[lambda one=one: builds.claim(one.id, str(one.id)) for one in waiting])
+        results = together(*[lambda one=one: build_queue.claim(one.id, str(one.id)) for one in waiting])
         assert failures(results) == []
         assert sum(one is not None for one in results) == 2
         assert Build.objects.filter(status="building").count() == 2
-        assert builds.waiting_builds() == []
+        assert build_queue.waiting_builds() == []
         builds.fail(next(one for one in results if one is not None), "build_failed", "no")
-        assert len(builds.waiting_builds()) == 1
+        assert len(build_queue.waiting_builds()) == 1
 
     def test_the_oldest_waits_at_the_front(self, user: User, stack: object, make_build: Make) -> None:
         made = [make_build(create_app(user, f"app-{number}")) for number in range(3)]
-        assert builds.waiting_builds() == [str(made[0].id), str(made[1].id)]
+        assert build_queue.waiting_builds() == [str(made[0].id), str(made[1].id)]
 
     def test_nobody_overtakes(self, user: User, stack: object, make_build: Make) -> None:
         made = [make_build(create_app(user, f"app-{number}")) for number in range(3)]
-        assert builds.claim(made[2].id, "a worker") is None, "two have waited longer, for two places"
-        assert builds.claim(made[1].id, "a worker") is not None
-        assert builds.claim(made[0].id, "a worker") is not None
+        assert build_queue.claim(made[2].id, "a worker") is None, "two have waited longer, for two places"
+        assert build_queue.claim(made[1].id, "a worker") is not None
+        assert build_queue.claim(made[0].id, "a worker") is not None
 
     def test_whoever_waits_is_told_its_place(self, user: User, stack: object, make_build: Make) -> None:
         made = [make_build(create_app(user, f"app-{number}")) for number in range(4)]
-        running = [builds.claim(one.id, "a worker") for one in made]
+        running = [build_queue.claim(one.id, "a worker") for one in made]
         for _ in range(3):  # as often as a message is repeated
-            builds.tell_waiting()
+            build_queue.tell_waiting()
         waits = "-----> Waiting for a free build slot"
         assert lines(made[0]) == []
         assert lines(made[2]) == [f"{waits} (next in line)"]
         assert lines(made[3]) == [f"{waits} (1 before this one)"]
         builds.fail(running[0], "build_failed", "no")
-        assert builds.claim(made[2].id, "a worker")
-        builds.tell_waiting()
+        assert build_queue.claim(made[2].id, "a worker")
+        build_queue.tell_waiting()
         assert lines(made[3])[-1] == f"{waits} (next in line)"
 
     def test_one_whose_worker_died_is_taken_over(self, app: App, make_build: Make) -> None:
         build = make_build(app)
-        assert builds.claim(build.id, "first")
-        assert builds.claim(build.id, "second") is None
+        assert build_queue.claim(build.id, "first")
+        assert build_queue.claim(build.id, "second") is None
         assert builds.beat(build.id, "first")
-        silent = timezone.now() - builds.HEARTBEAT_LOST - timedelta(seconds=1)
+        silent = timezone.now() - build_queue.HEARTBEAT_LOST - timedelta(seconds=1)
         Build.objects.filter(id=build.id).update(heartbeat_at=silent)
-        assert builds.waiting_builds() == [str(build.id)]
-        taken = builds.claim(build.id, "second")
+        assert build_queue.waiting_builds() == [str(build.id)]
+        taken = build_queue.claim(build.id, "second")
         assert taken is not None
         assert taken.attempts == 2
         assert not builds.beat(build.id, "first"), "the first one is told that it is not its any more"
@@ -167,7 +167,7 @@ class TestClaim:
     def test_one_that_is_over_is_not_taken_up(self, app: App, make_build: Make) -> None:
         build = make_build(app)
         builds.cancel_build(None, build)
-        assert builds.claim(build.id, "late") is None
+        assert build_queue.claim(build.id, "late") is None
         assert not builds.beat(build.id, "late")
 
 
@@ -184,7 +184,7 @@ class TestCancel:
         assert Event.objects.filter(action="build.cancel").count() == 1
 
     def test_one_that_runs(self, app: App, user: User, make_build: Make, worker: Worker) -> None:
-        build = builds.claim(make_build(app).id, "worker")
+        build = build_queue.claim(make_build(app).id, "worker")
         builds.cancel_build(user, build)
         assert not builds.beat(build.id, "worker")
         builds.succeed(build, IMAGE, RESULT, {})
@@ -240,7 +240,7 @@ class TestCancel:
 
     @staticmethod
     def released(app: App, make_build: Make, *types: str) -> Build:
-        build = builds.claim(make_build(app).id, "worker")
+        build = build_queue.claim(make_build(app).id, "worker")
         assert build is not None
         chosen = {type_: RESULT.process_types[type_] for type_ in types or RESULT.process_types}
         builds.succeed(build, IMAGE, builds.Result(process_types=chosen), {})
@@ -250,7 +250,7 @@ class TestCancel:
 
 class TestEnd:
     def test_slug_and_release_are_made_together(self, app: App, user: User, make_build: Make) -> None:
-        build = builds.claim(make_build(app, commit="c" * 40, commit_message="Say hello").id, "worker")
+        build = build_queue.claim(make_build(app, commit="c" * 40, commit_message="Say hello").id, "worker")
         builds.succeed(build, IMAGE, RESULT, {"build": 1.5})
         build.refresh_from_db()
         assert build.status == "succeeded"
@@ -266,7 +266,7 @@ class TestEnd:
         assert status(build) == "succeeded"
 
     def test_a_crash_between_slug_and_release_leaves_neither(self, app: App, make_build: Make) -> None:
-        build = builds.claim(make_build(app).id, "worker")
+        build = build_queue.claim(make_build(app).id, "worker")
         Build.objects.filter(id=build.id).update(stack="gone")
         build.refresh_from_db()
         with pytest.raises(InvalidParams, match="gone"):
@@ -286,7 +286,7 @@ class TestEnd:
     def test_of_an_app_that_was_destroyed_nothing_comes_back(
         self, app: App, user: User, make_build: Make
     ) -> None:
-        build = builds.claim(make_build(app).id, "worker")
+        build = build_queue.claim(make_build(app).id, "worker")
         destroy_app(user, app)
         builds.succeed(build, IMAGE, RESULT, {})
         builds.fail(build, "late", "too late")
@@ -300,7 +300,7 @@ class TestEnd:
     ) -> None:
         first, second, third = (make_build(create_app(user, f"app-{number}")) for number in range(3))
         for one in (first, second):
-            builds.claim(one.id, "worker")
+            build_queue.claim(one.id, "worker")
         worker.lose()
         builds.fail(first, "no", "no")
         assert worker.waiting() == [("builds.run_build", (str(third.id),))]

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from paas.controller.models import App, Build, Deployment, Host, Instance, OneOff, Release, Router, User
 from paas.controller.redis_connection import forget_connections
-from paas.controller.services import builds, instances, one_offs
+from paas.controller.services import build_queue, builds, instances, one_offs
 from paas.controller.services.apps import create_app
 from paas.controller.services.config import set_config
 from paas.controller.services.formation import FormationUpdate, scale
@@ -148,7 +148,7 @@ def test_builds_are_asked_for_again(app: App, user: User, worker: Worker, tmp_pa
     tick()
     assert worker.waiting() == [("builds.run_build", (str(build.id),))]
     worker.lose()
-    builds.claim(build.id, "one that dies")
+    build_queue.claim(build.id, "one that dies")
     tick()
     assert worker.waiting() == []
     Build.objects.update(heartbeat_at=minutes_ago(1))
