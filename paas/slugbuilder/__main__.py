@@ -11,9 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from .masking import Masker
 from .output import Output
 from .pipeline import SLUG_LIMIT, Request, build
-from .redaction import secrets_of
 from .workspace import Stack
 
 STACK_FILE = Path("/etc/paas-stack")
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
             options.source, options.app, options.cache, Path(scratch), options.result,
             Stack(stack_name(options.stack)), options.slug_limit,
         )  # fmt: skip
-        return build(request, os.environ, Output(sys.stdout, secrets=secrets_of(os.environ)))
+        return build(request, os.environ, Output(sys.stdout, masker=Masker(os.environ)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import textwrap
 from typing import TextIO
 
-from .redaction import redacted
+from .masking import Masker
 
 WIDTH = 100
 MOST_LINES, MOST_CHARACTERS = 15_000, 1_500_000  # of tools; both fit into what the platform keeps of a build
@@ -24,10 +24,10 @@ class Output:
         stream: TextIO,
         lines: int = MOST_LINES,
         characters: int = MOST_CHARACTERS,
-        secrets: tuple[str, ...] = (),
+        masker: Masker | None = None,
     ) -> None:
         self._stream = stream
-        self._secrets = secrets
+        self._mask = (masker or Masker({})).mask
         self._lines, self._characters = lines, characters
         self._full = False
         self.warnings: list[str] = []
@@ -49,7 +49,7 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Print a warning and keep it for the result."""
-        self.warnings.append(redacted(text, self._secrets))
+        self.warnings.append(self._mask(text))
         for line in wrap(f"Warning: {text}"):
             self._line(f" !     {line}")
 
@@ -64,10 +64,10 @@ class Output:
 
     def hide(self, text: str) -> str:
         """Return the text as it may be shown elsewhere, too."""
-        return redacted(text, self._secrets)
+        return self._mask(text)
 
     def _line(self, text: str) -> None:
-        self._stream.write(redacted(text, self._secrets) + "\n")
+        self._stream.write(self._mask(text) + "\n")
         self._stream.flush()
 
 

@@ -29,6 +29,7 @@ from paas.controller.services.images import builder_image
 from paas.errors import InvalidParams
 from paas.oci.errors import ImageError
 from paas.oci.fetch import Cancelled
+from paas.slugbuilder.masking import Masker
 from runtime.client import AgentClient, AgentRefused, AgentUnavailable
 from runtime.model import (
     ContainerSpec,
@@ -169,11 +170,11 @@ def job_spec(build: Build) -> JobSpec:
 
 def _relay(build: Build, worker: str, hosting: AgentClient) -> None:
     """Stream the job's lines to the pusher, from where a worker before this one stopped."""
-    cursor = _last_cursor(build.id)
+    cursor, masker = _last_cursor(build.id), Masker(config_vars(build.app))
     for line in hosting.logs(str(build.id), cursor=cursor, follow=True, reconnect=AGENT_PATIENCE):
         builders = line.stream is not Stream.SYSTEM  # the agent's own words are not the build's
         if builders and line.cursor <= OUTPUT_MAX:
-            build_output.write_at(build.id, line.cursor, line.text[: build_output.LINE_MAX])
+            build_output.write_at(build.id, line.cursor, masker.mask(line.text[: build_output.LINE_MAX]))
 
 
 def _last_cursor(build_id: UUID) -> int:
@@ -217,14 +218,19 @@ def _finish(build: Build, status: JobStatus, seconds: float) -> None:
         build_output.write(build.id, f"-----> Packaged: {slug.size / 1024**2:.1f} MB, {slug.digest[:19]}")
         builds.succeed(build, slug, builds.read_result(status.result), timings)
         return
-    error = builds.read_failure(status.result)
+    _fail(build, status, builds.read_failure(status.result))
+
+
+def _fail(build: Build, status: JobStatus, error: builds.Failure | None) -> None:
+    """Say why: the builder's own words, the limit that was met, or how the container ended."""
+    said = Masker(config_vars(build.app)).mask(error.message) if error else ""
     limit = _limit_met(status)
     if error and limit:
         sentence = f"{limit[:1].upper()}{limit[1:]}."
         build_output.write(build.id, f" !     {sentence}", " !")
-        builds.fail(build, error.id, f"{error.message} {sentence}")
+        builds.fail(build, error.id, f"{said} {sentence}")
     elif error:
-        builds.fail(build, error.id, error.message)
+        builds.fail(build, error.id, said)
     elif limit:
         builds.fail(build, "build_failed", limit)
     elif status.exit is not None:

@@ -12,9 +12,11 @@ from django.utils import timezone
 from paas.controller.agents import agent
 from paas.controller.encryption import decrypt
 from paas.controller.models import Build, Host, OneOff, Release
+from paas.controller.selectors.releases import release_config
 from paas.controller.services import build_output
 from paas.controller.services.one_offs import finished
 from paas.controller.texts import storable
+from paas.slugbuilder.masking import Masker
 from runtime.client import AgentRefused, AgentUnavailable
 from runtime.model import ExitInfo, ExitReason, JobSpec, JobState, Stream, decode
 
@@ -52,14 +54,16 @@ def send_one_off(one_off_id: str) -> None:
 def _relay_output(one_off: OneOff) -> None:
     """Show the release phase to the pusher while it runs, and keep what it said with the release."""
     build = Build.objects.filter(release_id=one_off.release_id).first()
+    masker = Masker(release_config(one_off.release))
     kept: deque[str] = deque(maxlen=OUTPUT_LINES)
     try:
         for line in agent(one_off.host).logs(str(one_off.id), cursor=0, follow=True):
             if line.stream is Stream.SYSTEM:
                 continue
-            kept.append(storable(line.text[:LINE_MAX]))
+            text = masker.mask(line.text[:LINE_MAX])
+            kept.append(storable(text))
             if build is not None:
-                build_output.write(build.id, f"       {line.text}")
+                build_output.write(build.id, f"       {text}")
     except (AgentUnavailable, AgentRefused) as error:
         logger.warning("The output of %s was cut short: %s", one_off.name, error)
     Release.objects.filter(id=one_off.release_id).update(output="\n".join(kept)[-OUTPUT_MAX:])

@@ -14,7 +14,7 @@ from django.db import connection
 from django.utils import timezone
 
 from paas.controller import streams
-from paas.controller.models import App, Build, Host, User
+from paas.controller.models import App, Build, BuildLog, Host, User
 from paas.controller.redis_connection import client as redis_client
 from paas.controller.selectors.builds import build_output, outcome
 from paas.controller.services import build_queue, builds
@@ -95,6 +95,19 @@ def test_what_the_host_is_told(platform: Platform, app: App, user: User, build: 
     assert "s3cr3t" not in " ".join(spec.container.argv)
     assert spec.inputs[0].path == f"/internal/sources/{build.id}"
     assert spec.cache == f"{app.id}-debian-13"
+
+
+def test_secrets_are_not_shown(platform: Platform, app: App, user: User, build: Build) -> None:
+    set_config(user, app, {"API_KEY": "hunter2hunter2", "MODE": "production"})
+    platform.agent.output[str(build.id)] = ["key hunter2hunter2 in production"]
+    platform.agent.job_ends = ends(
+        JobState.FAILED, result='{"error": {"id": "npm", "message": "hunter2hunter2 was refused"}}'
+    )
+    tasks.run_build(str(build.id))
+    assert message(build) == "failed npm: [MASKED] was refused"
+    kept = BuildLog.objects.get(build=build).text
+    assert "key [MASKED] in production" in kept
+    assert "hunter2" not in kept + "".join(build_output(build))
 
 
 BAD_ENDS = {
