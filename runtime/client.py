@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import urllib3
 
@@ -167,6 +168,11 @@ class AgentClient:
     def prune(self) -> Pruned:
         """Clear the host of what nobody needs now, instead of within ten minutes. Returns what went."""
         return decode(self._ask("POST", "/v1/prune", timeout=self._timeout + MAX_WAIT), Pruned)
+
+    def drop_caches(self, owner: str, keep: str = "") -> Pruned:
+        """Remove an owner's build caches, but the one named `keep` and those in use. Returns what went."""
+        kept = f"?keep={quote(keep, safe='')}" if keep else ""
+        return decode(self._ask("DELETE", f"/v1/caches/{quote(owner, safe='')}{kept}"), Pruned)
 
     def doctor(self, *, repair: bool = False) -> DoctorReport:
         """What is left on the host that nobody answers for; with `repair` it is removed."""

@@ -31,6 +31,7 @@ COMMANDS = {
     "open": "apps.open_app",
     "rename": "apps.rename",
     "builds": "builds.builds",
+    "builds:cache:purge": "builds.purge_cache",
     "builds:cancel": "builds.cancel",
     "builds:output": "builds.output",
     "config": "config.config",

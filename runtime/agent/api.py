@@ -81,6 +81,7 @@ class Api:
                 web.get("/v1/containers/{id}/usage", self._get_usage),
                 web.get("/v1/events", self._get_events),
                 web.post("/v1/prune", self._prune),
+                web.delete("/v1/caches/{owner}", self._drop_caches),
                 web.get("/v1/doctor", self._doctor),
                 web.post("/v1/doctor", self._doctor),
                 web.post("/v1/stop", self._stop),
@@ -185,6 +186,10 @@ class Api:
 
     async def _prune(self, request: web.Request) -> web.Response:
         return _json(await self._janitor.prune())
+
+    async def _drop_caches(self, request: web.Request) -> web.Response:
+        keep = frozenset(request.query.getall("keep", []))
+        return _json(await self._janitor.drop_caches(request.match_info["owner"], keep))
 
     async def _doctor(self, request: web.Request) -> web.Response:
         """GET looks, POST repairs too."""

@@ -14,6 +14,7 @@ import os
 import shutil
 import time
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,8 +136,18 @@ class Janitor:
             removed += await self._prune_leftovers()
             await self._settle(now)
             self._complain()
-        items = tuple(f"{one.kind} {one.name}: {one.reason}" for one in removed)
-        return Pruned(items=items, bytes=sum(one.bytes for one in removed))
+        return pruned(removed)
+
+    async def drop_caches(self, owner: str, keep: frozenset[str]) -> Pruned:
+        """Remove the build caches of an owner but those named in `keep` and those that a job uses."""
+        removed = []
+        for one in await self._calls.stored_volumes():
+            key = f"{one.owner}/{one.name}"
+            if one.owner != owner or one.name in keep or key not in self._uses.caches:
+                continue
+            if key not in self._pins().caches and await self._calls.remove_volume(owner, one.name):
+                removed.append(self._tell(Removal("cache", key, one.disk_bytes, "it was purged")))
+        return pruned(removed)
 
     async def examine(self, *, repair: bool) -> DoctorReport:
         """Is anything left on this host that nobody answers for? With `repair` it is removed."""
@@ -240,6 +251,13 @@ class Janitor:
                 free,
                 self._home,
             )
+
+
+def pruned(removed: Iterable[Removal]) -> Pruned:
+    """Return what was removed, in sentences and bytes."""
+    all_ = tuple(removed)
+    items = tuple(f"{one.kind} {one.name}: {one.reason}" for one in all_)
+    return Pruned(items=items, bytes=sum(one.bytes for one in all_))
 
 
 def _dead_files(store: Store, busy: set[str], now: float) -> list[tuple[Path, Removal]]:

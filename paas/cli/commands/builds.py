@@ -62,3 +62,12 @@ def output(call: Call, build: str | None) -> None:
 def cancel(call: Call, build: str | None) -> None:
     cancelled = call.api.delete(f"{call.path}/builds/{_build(call, build)['id']}")
     call.show(cancelled, lambda: say(f"Build {cancelled['id']}: {cancelled['state']}."))
+
+
+@command(app=True, help="Give up the build cache: the next build installs everything anew.")
+def purge_cache(call: Call) -> None:
+    call.api.delete(f"{call.path}/build-cache")
+    call.show(
+        {"app": call.app},
+        lambda: say(f"Purged the build cache of {call.app}; the next build starts without."),
+    )

@@ -35,6 +35,7 @@ from paas.controller.api.streams import plain_view, stream
 from paas.controller.models import Build, Slug
 from paas.controller.selectors.builds import build_output, find_build
 from paas.controller.services.builds import cancel_build, create_build
+from paas.controller.services.caches import purge_cache
 from paas.errors import NotFound
 
 ORDERS = {"created_at": Field("created_at"), "id": uuid_field()}
@@ -185,6 +186,14 @@ class Builds(Resource):
         finally:
             tar.unlink(missing_ok=True)  # the build has linked it
         return render_build(request, build, 201)
+
+
+class BuildCache(Resource):
+    @extend_schema(operation_id="deleteBuildCache", responses={204: None})
+    def delete(self, request: Request, app: str) -> Response:
+        """Give up the app's build cache: the next build installs everything anew."""
+        purge_cache(actor(request), app_of(request, app))
+        return Response(status=204)
 
 
 class OneBuild(Resource):

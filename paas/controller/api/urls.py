@@ -46,6 +46,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(APP, apps.OneApp.as_view()),
     path(f"{APP}/available-stacks", stacks.AppStacks.as_view()),
     path(f"{APP}/buildpack-installations", buildpacks.BuildpackInstallations.as_view()),
+    path(f"{APP}/build-cache", builds.BuildCache.as_view()),
     path(f"{APP}/builds", builds.Builds.as_view()),
     path(f"{APP}/builds/<str:build>", builds.OneBuild.as_view()),
     path(f"{APP}/builds/<str:build>/result", builds.BuildResult.as_view()),

@@ -23,6 +23,7 @@ class App(models.Model):
     )
     # Serialises changes: every service that changes releases, deployments or instances locks this row first.
     version_counter = models.PositiveIntegerField(default=0)
+    cache_generation = models.PositiveIntegerField(default=0)  # counts the purges of the build cache
     wake_at = models.DateTimeField(null=True, blank=True, db_index=True)
     # Rules as texts of where its processes, and its builds, may go: all that is reached. Null: everything is.
     egress = models.JSONField(null=True, blank=True)

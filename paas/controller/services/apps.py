@@ -109,6 +109,7 @@ def set_stack(user: User, app: App, name: str) -> App:
     app.stack = find_stack(name).name
     app.save(update_fields=["stack", "updated_at"])
     events.record(user, "app.stack", app.id, app, stack=name)
+    enqueue("caches.drop_caches", str(app.id))
     return app
 
 
@@ -130,6 +131,7 @@ def destroy_app(user: User, app: App) -> None:
     app.delete()
     deployments.bump_routes()
     enqueue("housekeeping.forget_app", str(app_id))
+    enqueue("caches.drop_caches", str(app_id))
 
 
 def repository_path(app: App) -> str:

@@ -19,9 +19,11 @@ from django.db import connection
 
 from paas.controller import streams
 from paas.controller.agents import agent
-from paas.controller.models import Build, Host, Stack
+from paas.controller.models import App, Build, Host, Stack
+from paas.controller.queue import send
 from paas.controller.redis_connection import RedisError, client
 from paas.controller.selectors import specs
+from paas.controller.selectors.caches import cache_name
 from paas.controller.selectors.config import config_vars
 from paas.controller.selectors.planning import describe_exit
 from paas.controller.services import build_output, build_queue, builds, prebuilt
@@ -102,6 +104,9 @@ def _run(build: Build, worker: str) -> None:
         hosting.cancel_job(str(build.id))  # an ended job is forgotten
     except (AgentUnavailable, AgentRefused) as error:
         logger.info("the job of build %s is forgotten by its host later: %s", build.id, error)
+    purged = App.objects.filter(id=build.app_id).exclude(cache_generation=build.app.cache_generation)
+    if purged.exists():  # while this build used the old cache
+        send("caches.drop_caches", str(build.app_id))
 
 
 def _host(build: Build, worker: str) -> Host:
@@ -163,7 +168,7 @@ def job_spec(build: Build) -> JobSpec:
         timeout=float(settings.PAAS.build_timeout),
         inputs=(JobInput(path=f"/internal/sources/{build.id}", target=SOURCE_PATH),),
         output=JobOutput(directory="/app", keep_times=True),
-        cache=f"{build.app_id}-{build.stack}",
+        cache=cache_name(build.app, build.stack),
         result_path=RESULT_PATH,
     )
 

@@ -53,6 +53,7 @@ class Agent:
     specs: dict[str, model.JobSpec] = field(default_factory=dict)
     output: dict[str, list[str]] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)  # build caches: `OWNER?keep=NAME`
     refuses: str = ""
     obeys: Callable[[model.InstanceSpec], model.InstanceState] = lambda spec: model.InstanceState.UP
     names: dict[str, str] = field(default_factory=dict)  # of apps, as containers find each other by
@@ -235,6 +236,10 @@ def serve_agent(agent: Agent) -> Served:
 
         def do_DELETE(self) -> None:
             if self.refused(agent.refuses):
+                return
+            if self.path.startswith("/v1/caches/"):
+                agent.dropped.append(self.path.removeprefix("/v1/caches/"))
+                self.answer(model.encode(model.Pruned()))
                 return
             job = self.path.split("/")[3]
             agent.cancelled.append(job)

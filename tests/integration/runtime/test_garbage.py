@@ -147,6 +147,23 @@ def test_caches_and_their_owners_go_but_not_those_of_running_builds(agent: Agent
     client.close()
 
 
+def test_purged_caches_go_at_once_and_nothing_else_does(agent: Agent, home: Path) -> None:
+    agent.__class__ = Agent  # it keeps caches: these go because somebody asks
+    client = agent.start()
+    client.put_job(JobSpec(container=container("b1", "exec sleep 60", owner="app"), cache="used"))
+    for id, owner, cache in (("b2", "app", "old"), ("b3", "app", "kept"), ("b4", "other", "old")):
+        client.put_job(JobSpec(container=container(id, "true", owner=owner), cache=cache))
+        eventually(lambda id=id: client.job(id).state is JobState.SUCCEEDED)
+    eventually(lambda: client.job("b1").state is JobState.RUNNING)
+    (home / "volumes" / "app" / "data").write_text("a volume that is no cache")
+    client.prune()  # notes what is a cache
+    assert [item.split(":")[0] for item in client.drop_caches("app", keep="kept").items] == ["cache app/old"]
+    assert client.drop_caches("app", keep="kept").items == ()
+    left = sorted(str(file.relative_to(home / "volumes")) for file in (home / "volumes").glob("*/*"))
+    assert left == ["app/data", "app/kept", "app/used", "other/old"]
+    client.close()
+
+
 def test_a_nearly_full_disk_is_cleared_without_being_asked(
     agent: TidyAgent, controller: FakeController, home: Path
 ) -> None:
