@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('controller', '0006_images'),
+        ('controller', '0007_app_egress'),
     ]
 
     operations = [
