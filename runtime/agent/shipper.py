@@ -20,7 +20,7 @@ from runtime.agent.backoff import retry_delay
 from runtime.agent.controller import Refused
 from runtime.agent.store import write_atomic
 from runtime.logs.hub import LogHub, Source
-from runtime.logs.limit import Bucket, limit
+from runtime.logs.limit import Bucket, limit, skip
 from runtime.logs.spool import Reader
 from runtime.model import LogBatch
 
@@ -82,6 +82,12 @@ class Shipper:
         id_ = source.spec.id
         reader = self._reader(source)
         before = reader.position
+        if reader.held:  # there is news again when it goes on
+            return None, 0
+        if skipped := self._skip(id_, reader):
+            self._hub.dirty[id_] = None
+            batch = LogBatch(container=id_, owner=source.spec.owner, name=source.spec.name, lost=skipped)
+            return batch, reader.position - before
         lines, more = reader.read()
         lost = reader.take_lost()
         if more:
@@ -99,6 +105,20 @@ class Shipper:
             lost=lost + dropped,
         )
         return batch, reader.position - before
+
+    def _skip(self, container: str, reader: Reader) -> int:
+        """While a container writes more than it may, what it writes is counted and not read. Returns how many lines."""
+        bucket = self._buckets.get(container)
+        flood = reader.flood(bucket.rate) if bucket and bucket.over else None
+        after = (
+            skip(bucket, flood.lines, flood.at, reader.position + flood.size) if bucket and flood else None
+        )
+        if flood is None or after is None:
+            return 0
+        reader.pass_over(flood)
+        self._buckets[container] = after
+        self.lost[container] += flood.lines
+        return flood.lines
 
     def _reader(self, source: Source) -> Reader:
         reader = self._readers.get(source.spec.id)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+SHIMS = "_shims"
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -69,6 +71,11 @@ class Layout:
 
     def cgroup_of(self, container: str) -> str:
         return f"{self.cgroup}/{container}"
+
+    @property
+    def shims(self) -> str:
+        """The control group of all conmons; no container's id begins with an underscore."""
+        return f"{self.cgroup}/{SHIMS}"
 
     def directories(self) -> tuple[Path, ...]:
         """Return the directories on disk that must exist."""

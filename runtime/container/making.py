@@ -281,6 +281,7 @@ def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.E
     layout.log(spec.id).parent.mkdir(mode=0o700, exist_ok=True)
     stdio = conmon.Stdio(tty=spec.tty, stdin=spec.stdin, logged=spec.logged)
     pid, conmon_pid = conmon.create(spec.id, chosen.path, _places(layout, spec.id, chosen.state), stdio)
+    parts.cgroups.enter(layout.shims, conmon_pid)
     if slot and making.late:
         parts.pool.connect(slot, pid)
     sysctls.apply(pid, spec.sysctls, uid_start)

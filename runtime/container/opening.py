@@ -5,6 +5,7 @@ In: the configuration.  Out: the engine's `Parts` and the records of living and 
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -31,6 +32,12 @@ from runtime.network.wiring import Wiring
 from runtime.volumes import loop
 from runtime.volumes.volumes import Volumes
 
+# All containers together against the rest of the machine. With the usual weight a single one that takes all it can get
+# uses up what all of them may have, and its neighbours wait for their turn whenever the machine itself has work.
+_TENANTS_SHARES = 4096
+# All conmons together: a flood of output waits in the pipe of whoever writes it instead of taking a core and the disk.
+_SHIMS_SHARES = 1024
+_SHIMS_CORES = 0.25  # of each processor
 _TAG = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}\Z")
 
 
@@ -85,6 +92,8 @@ def open_parts(
         ca_bundle=config.ca_bundle,
         nameservers=resolver.nameservers(),
     )
+    cgroups.weigh(layout.cgroup, _TENANTS_SHARES)
+    cgroups.weigh(layout.shims, _SHIMS_SHARES, _SHIMS_CORES * (os.cpu_count() or 1))
     seccomp.compile_bpf()
     records = _load_records(layout)
     _open_network(parts, config, records, mounts)

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from functools import partial
 
 from runtime.container import making
+from runtime.container.layout import SHIMS
 from runtime.doctor.place import Known, Leftover, Place
 
 
 def look(place: Place, known: Known) -> Iterator[Leftover]:
     parent, cgroups = place.layout.cgroup, place.cgroups
     children = cgroups.children(parent)
-    for name in sorted(set(children) - known.containers):
+    for name in sorted(set(children) - known.containers - {SHIMS}):
         path = place.layout.cgroup_of(name)
         count = len(cgroups.processes(path))
         problem = f"belongs to no container and holds {count} processes"

@@ -20,6 +20,7 @@ from runtime.model import ContainerSpec, LogLine, NetworkMode, Stream
 log = logging.getLogger(__name__)
 REOPEN_SECONDS = 5.0
 KEEP_SECONDS = 3600.0
+HELD_SECONDS = 0.02
 TAIL_BYTES = 32 * 1024
 TAIL_LINES = 10
 TAIL_WIDTH = 300  # characters
@@ -173,7 +174,9 @@ class LogHub:
                 if lines:
                     yield lines
                 await asyncio.sleep(0)
-                if not more and not await _within(news.wait(), 10.0):
+                if reader.held:
+                    await asyncio.sleep(HELD_SECONDS)
+                elif not more and not await _within(news.wait(), 10.0):
                     yield []
         finally:
             source.waiting.discard(news)
@@ -202,7 +205,11 @@ class LogHub:
             await self._reopen(container)
             await _until(source.spool.path.exists, REOPEN_SECONDS)
             source.head.keep()
-            source.spool.drop_old()
+            readers = source.spool.hold()
+            try:
+                await asyncio.to_thread(source.spool.drop_old, readers)
+            finally:
+                source.spool.release(readers)
             self.attach(container)
         except Exception as error:  # the next write tries again
             log.error("cannot rotate the log of %s: %s", container, error)

@@ -61,6 +61,17 @@ def limit(
     return bucket if more else _mark(bucket, kept), kept, dropped
 
 
+def skip(bucket: Bucket, lines: int, at: float, cursor: int) -> Bucket | None:
+    """Return the bucket after `lines` that all would be dropped, the last of them at `at`; None when some would not.
+
+    So a flood need not be looked at line by line.
+    """
+    after = _refill(bucket, at)
+    if not bucket.over or not _refuses(after):
+        return None
+    return replace(after, dropping=after.dropping + lines, cursor=cursor)
+
+
 def _refuses(bucket: Bucket) -> bool:
     return (bucket.tokens or 0.0) < (max(1.0, bucket.rate * PAUSE) if bucket.over else 1.0)
 

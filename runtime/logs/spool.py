@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakSet
 
-from runtime.logs.conmon import Joiner, parse, render_system
+from runtime.logs.conmon import Flood, Joiner, count_flood, count_lines, parse, render_system
 from runtime.logs.limit import loss_marker
 from runtime.model import LogLine, Stream
 
@@ -84,10 +84,24 @@ class Spool:
         current = self.segments()[-1]
         current.path.rename(self.path.with_name(f"{self.path.name}.{current.base}"))
 
-    def drop_old(self) -> None:
-        """Delete all but the newest rotated file; readers that had not got through count what they lost."""
+    def hold(self) -> tuple[Reader, ...]:
+        """Let readers stand where they are, for `drop_old` in another thread; `release` lets them go on."""
+        readers = tuple(self.readers)
+        for reader in readers:
+            reader.held = True
+        return readers
+
+    def release(self, readers: tuple[Reader, ...]) -> None:
+        for reader in readers:
+            reader.held = False
+
+    def drop_old(self, readers: tuple[Reader, ...] = ()) -> None:
+        """Delete all but the newest rotated file; readers that had not got through count what they lost.
+
+        That takes long after a flood, whose file may have grown to many times its limit.
+        """
         for old in self.segments()[:-2]:
-            for reader in self.readers:
+            for reader in readers or tuple(self.readers):
                 reader.count_lost(old)
             old.path.unlink(missing_ok=True)
 
@@ -116,6 +130,7 @@ class Reader:
         self.position = cursor
         self._joiner = Joiner()
         self._lost = 0
+        self.held = False  # what it would read next is being counted as lost
         spool.readers.add(self)
 
     def take_lost(self) -> int:
@@ -125,17 +140,20 @@ class Reader:
 
     def count_lost(self, segment: Segment) -> None:
         """Told before `segment` is deleted."""
-        if self.position < segment.end:
-            data = _read_at(segment.path, max(0, self.position - segment.base), segment.size)
-            # A line may have several pieces, of which only the last is not marked P.
-            parts = data.count(b" stdout P ") + data.count(b" stderr P ")
-            self._lost += max(0, data.count(b"\n") - parts)
+        offset = max(0, self.position - segment.base)
+        while offset < segment.size:
+            data = _read_at(segment.path, offset, READ_BYTES)
+            whole = data.rfind(b"\n") + 1
+            self._lost += count_lines(data[:whole])
+            offset += whole or len(data) or segment.size
 
     def read(self, max_bytes: int = READ_BYTES) -> tuple[list[LogLine], bool]:
         """Return the next lines, and whether there is more to read at once.
 
         Output that was rotated away before it was read is replaced by one marker line.
         """
+        if self.held:
+            return [], True
         segments = self.spool.segments()
         if not segments:
             return [], False
@@ -154,6 +172,19 @@ class Reader:
         if lines:
             self.cursor = lines[-1].cursor
         return lines, bool(consumed) and self.position < segments[-1].end
+
+    def flood(self, rate: float, max_bytes: int = READ_BYTES) -> Flood | None:
+        """Count what would be read next, if it is a full chunk of lines written faster than `rate` a second."""
+        for segment in self.spool.segments():
+            if segment.base <= self.position < segment.end:
+                chunk = _read_at(segment.path, self.position - segment.base, max_bytes)
+                return count_flood(chunk, rate) if len(chunk) == max_bytes else None
+        return None
+
+    def pass_over(self, flood: Flood) -> None:
+        """Go on behind it."""
+        self.position += flood.size
+        self._joiner = Joiner()
 
     def finish(self) -> list[LogLine]:
         """Return what was left without a newline, once the container has ended and all is read."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.container.cgroup import CgroupV1, CgroupV2, detect, parse_pairs
+from runtime.container.cgroup import CgroupV1, CgroupV2, detect, parse_pairs, weight_of
 from runtime.container.counters import interface_bytes
 from runtime.container.port import EngineError, Usage
 
@@ -107,3 +107,33 @@ def test_missing_parts_are_named(tmp_path: Path) -> None:
 
 def test_pairs_skip_what_is_no_number() -> None:
     assert parse_pairs("a 1\nb max\nc\n\nd 2 3\n") == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("files", "weight", "members"),
+    [(V1, "cpu/p/cpu.shares", "cpu/p/cgroup.procs"), (V2, "p/cpu.weight", "p/cgroup.procs")],
+)
+def test_a_group_has_a_weight_and_members(
+    tmp_path: Path, files: dict[str, str], weight: str, members: str
+) -> None:
+    write(tmp_path, files)
+    cgroups = detect(tmp_path)
+    cgroups.weigh("/p", 4096)
+    cgroups.enter("/p", 77)
+    assert (tmp_path / weight).read_text() == ("4096" if cgroups.version == 1 else "157")
+    assert (tmp_path / members).read_text() == "77"
+    cgroups.enter("/gone", 77)
+
+
+def test_shares_become_weights_as_crun_reckons() -> None:
+    assert [weight_of(shares) for shares in (2, 1024, 262144)] == [1, 39, 10000]
+
+
+@pytest.mark.parametrize(("files", "group"), [(V1, "pids/p/a"), (V2, "p/a")])
+def test_refused_forks_and_processor_time(tmp_path: Path, files: dict[str, str], group: str) -> None:
+    write(tmp_path, {**files, f"{group}/pids.events": "max 12\n", f"{group}/pids.max": "256\n"})
+    cgroups = detect(tmp_path)
+    assert cgroups.refused_forks("/p/a") == (12, 256)
+    assert cgroups.cpu_microseconds("/p/a") == 1_500_000
+    assert cgroups.refused_forks("/gone") == (0, 0)
+    assert cgroups.cpu_microseconds("/gone") == 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.logs.conmon import SPLIT_MARK, Joiner, parse, render_system
+from runtime.logs.conmon import SPLIT_MARK, Flood, Joiner, count_flood, parse, render_system
 from runtime.model import LogLine, Stream
 
 pytestmark = pytest.mark.unit
@@ -99,3 +99,25 @@ def test_any_cut_of_the_bytes_gives_the_same_lines(items: list[tuple[bytes, byte
         lines += [one for piece in pieces for one in joiner.feed(piece)]
     assert lines == joined(data)
     assert [one.cursor for one in lines] == sorted({one.cursor for one in lines})
+
+
+def later(text: bytes, second: int) -> bytes:
+    return line(text).replace(b":05.", b":%02d." % second)
+
+
+def test_a_flood_is_counted_without_being_read() -> None:
+    data = line(b"a") + line(b"piece", tag=b"P") + line(b"end of it") + later(b"b", 6)
+    assert count_flood(data + b"2026-01-02T03:04:06 torn", 2.0) == Flood(3, 1767323046.123456, len(data))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"no line\n",
+        line(b"a") + later(b"slow enough", 9),
+        line(b"a") * 9 + render_system("Stopping", 1767323045.0) + line(b"b"),
+    ],
+)
+def test_what_is_no_flood_is_read(data: bytes) -> None:
+    assert count_flood(data, 2.0) is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.logs.limit import Bucket, limit
+from runtime.logs.limit import Bucket, limit, skip
 from runtime.model import LogLine, Stream
 
 pytestmark = pytest.mark.unit
@@ -83,3 +83,12 @@ def test_kept_and_dropped_add_up_however_the_lines_are_cut(times: list[float], c
     assert len(kept) + lost_first + lost_second == len(given_lines)
     assert lost_first + lost_second == lost
     assert kept == [line for line in whole if line.stream is Stream.STDOUT]
+
+
+def test_what_would_be_dropped_need_not_be_looked_at() -> None:
+    full = Bucket(rate=10, burst=1, tokens=0.0, at=100.0, over=True, dropping=2)
+    after = skip(full, 500, 100.05, 9000)
+    assert after is not None
+    assert (after.dropping, after.cursor, after.over) == (502, 9000, True)
+    assert skip(after, 500, 100.2, 9999) is None  # by then some may pass
+    assert skip(Bucket(rate=10, burst=1, tokens=0.0, at=100.0), 500, 100.0, 1) is None

@@ -140,3 +140,13 @@ def test_names_of_other_containers_are_not_touched(spool: Spool, tmp_path: Path)
     assert read_all(Reader(spool)) == ["a"]
     spool.remove()
     assert other.exists()
+
+
+def test_a_flood_is_passed_over_in_whole_lines(spool: Spool) -> None:
+    write(spool.path, *("x" * 20 for _ in range(9)), "last")
+    reader = Reader(spool)
+    flood = reader.flood(1.0, max_bytes=200)
+    assert flood is not None and flood.lines == 3
+    reader.pass_over(flood)
+    assert read_all(reader) == ["x" * 20] * 6 + ["last"]
+    assert reader.flood(1.0, max_bytes=200) is None  # less than a chunk is left
