@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -40,6 +40,7 @@ from runtime.model import (
     decode,
     encode,
 )
+from runtime.volume_calls import VolumeCalls
 
 T = TypeVar("T", bound=Struct)
 SIGN_OF_LIFE_SECONDS = 30.0  # a followed log sends at least an empty line every 10 s
@@ -65,7 +66,7 @@ class AgentRefused(AgentError):
         self.message = message
 
 
-class AgentClient:
+class AgentClient(VolumeCalls):
     """Calls to one host's agent. `timeout` in seconds bounds each answer (long waits get theirs on top).
 
     `tls`: of `runtime.tls.client_context`, for an https URL; otherwise the agent wants its token.
@@ -227,7 +228,7 @@ class AgentClient:
         path: str,
         body: Struct | None = None,
         *,
-        data: bytes | None = None,
+        data: bytes | Iterable[bytes] | None = None,
         timeout: float | None = None,
     ) -> bytes:
         content = encode(body) if body is not None else data
@@ -239,8 +240,21 @@ class AgentClient:
         finally:
             response.release_conn()
 
+    def _stream(self, path: str, timeout: float) -> Iterator[bytes]:
+        response = self._open("GET", path, timeout=timeout)
+        try:
+            yield from response.stream(256 * 1024)
+        except urllib3.exceptions.HTTPError as error:
+            raise self._unavailable(error) from error
+        finally:
+            response.close()
+
     def _open(
-        self, method: str, path: str, body: bytes | None = None, timeout: float | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        timeout: float | None = None,
     ) -> urllib3.BaseHTTPResponse:
         limits = urllib3.Timeout(connect=min(self._timeout, 5.0), read=timeout or self._timeout)
         try:

@@ -94,6 +94,18 @@ class Account(Struct):
     capable: bool = False
 
 
+class VolumeMount(Struct):
+    """A volume of the container's owner, shown at `target`. It has one writer at a time, and any number of readers.
+
+    `size_bytes` > 0: it is made with that size when missing, and grown when smaller; 0: it must exist.
+    """
+
+    name: str
+    target: str
+    read_only: bool = False
+    size_bytes: Size = 0
+
+
 class ContainerSpec(Struct):
     """One container, complete: what crun is told follows from this value and the host alone.
 
@@ -132,6 +144,7 @@ class ContainerSpec(Struct):
     account: Account = Account()
     foreign: bool = False
     stop_signal: Annotated[int, msgspec.Meta(ge=1, le=64)] = 15
+    volumes: tuple[VolumeMount, ...] = ()
 
 
 class HealthKind(StrEnum):
@@ -443,6 +456,7 @@ class EventKind(StrEnum):
     PULLED = "pulled"  # an image was fetched; `container` is empty, `message` says which
     PULL_FAILED = "pull_failed"  # an image could not be fetched; it is tried again
     UPDATED = "updated"  # other limits are in force
+    VOLUME = "volume"  # made, grown, full, repaired, removed …: `message` says which and what
     PRUNED = "pruned"  # an image, cache, range or leftover was removed; `container` is empty
 
 
@@ -600,6 +614,74 @@ class HeldImage(Struct):
 
 class HeldImages(Struct):
     images: tuple[HeldImage, ...] = ()
+
+
+class VolumeSpec(Struct):
+    """A volume to make. `id` is chosen by whoever asks. `name` is unique per owner; `size_bytes` is what it can hold.
+
+    `source` 'VOLUME-ID/SNAPSHOT' starts it as a copy of that snapshot, at least as large as it.
+    """
+
+    id: str
+    owner: str
+    name: str
+    size_bytes: Size
+    source: str = ""
+
+
+class VolumeHolder(Struct):
+    """Who has a volume mounted: a container, or a snapshot being taken (`container` '')."""
+
+    container: str
+    name: str
+    read_only: bool = False
+
+
+class VolumeStatus(Struct):
+    """A volume on this host. Bytes: `used_bytes` of `size_bytes` inside, `disk_bytes` on the host's disk with its
+    snapshots. `retained`: nobody's, kept until it is attached or removed. `orphan`: its owner has no container here.
+    """
+
+    id: str
+    owner: str
+    name: str
+    size_bytes: Size
+    used_bytes: Size
+    disk_bytes: Size
+    created_at: Moment
+    storage_class: str = "local"
+    source: str = ""
+    retained: bool = False
+    orphan: bool = False
+    snapshots: Count = 0
+    holders: tuple[VolumeHolder, ...] = ()
+
+
+class VolumeList(Struct):
+    volumes: tuple[VolumeStatus, ...] = ()
+
+
+class Snapshot(Struct):
+    """A volume as it was at `created_at`. `disk_bytes`: what it takes, less what it shares (reflink) is not known."""
+
+    name: str
+    volume: str
+    created_at: Moment
+    size_bytes: Size
+    disk_bytes: Size = 0
+
+
+class SnapshotList(Struct):
+    snapshots: tuple[Snapshot, ...] = ()
+
+
+class VolumeChange(Struct):
+    """What is to be done with a volume: a new size, a snapshot to take or to go back to, a new owner and name."""
+
+    size_bytes: Size = 0
+    snapshot: str = ""
+    owner: str = ""
+    name: str = ""
 
 
 class ErrorBody(Struct):

@@ -24,6 +24,7 @@ from runtime.agent.janitor import Janitor
 from runtime.agent.metrics import ContainerUsage, render, render_host, render_refused
 from runtime.agent.refusals import Refusals
 from runtime.agent.streams import Refused, Streams
+from runtime.agent.volumes import VolumeRoutes
 from runtime.container.port import EngineError
 from runtime.logs.hub import LogHub
 from runtime.model import ErrorBody, JobSpec, JobStatus, Struct, WantedState, decode, encode
@@ -53,7 +54,7 @@ class Api:
         events: Events,
         janitor: Janitor,
         refusals: Refusals,
-        subjects: tuple[Streams, Containers],
+        subjects: tuple[Streams, Containers, VolumeRoutes],
         guard: Guard,
         on_stop: Callable[[bool], None],
     ) -> None:
@@ -61,7 +62,7 @@ class Api:
         self._events = events
         self._janitor = janitor
         self._refusals = refusals
-        self._streams, self._containers = subjects
+        self._streams, self._containers, self._volumes = subjects
         self._calls = calls
         self._logs = logs
         self._guard = guard
@@ -88,8 +89,8 @@ class Api:
                 web.get("/metrics", self._metrics),
             ]
         )
-        app.add_routes([*self._streams.routes(), *self._containers.routes()])
-        app.on_shutdown.append(self._streams.close)
+        app.add_routes([*self._streams.routes(), *self._containers.routes(), *self._volumes.routes()])
+        app.on_shutdown.extend((self._streams.close, self._volumes.close))
         return app
 
     @web.middleware

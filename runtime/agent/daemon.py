@@ -39,6 +39,8 @@ from runtime.agent.reporter import Reporter
 from runtime.agent.shipper import Shipper
 from runtime.agent.store import Store, write_atomic
 from runtime.agent.streams import Streams
+from runtime.agent.volume_watch import VolumeWatch
+from runtime.agent.volumes import VolumeRoutes
 from runtime.config import Settings
 from runtime.container.port import Engine, EngineError
 from runtime.logs.hub import LogHub
@@ -111,15 +113,19 @@ async def _serve(settings: Settings, engine: Engine, store: Store) -> bool:
     pulls.recover(engine.missing_images)
     await host.recover()
     streams = Streams(host, calls, context.sessions)
+    volumes = VolumeRoutes(host, engine.keeper(), events)
     containers = Containers(host, calls, ended)
     runner = web.AppRunner(
-        Api(host, calls, logs, events, janitor, refusals, (streams, containers), guard, stop).application(),
+        Api(
+            host, calls, logs, events, janitor, refusals, (streams, containers, volumes), guard, stop
+        ).application(),
         access_log=None,
         shutdown_timeout=0.2,
     )
     loops: list[Coroutine[Any, Any, None]] = [reporter.run(host), reporter.keep_saving(host), janitor.run()]
     loops += [Joining(host, calls).run(), LimitWatch(host, context, shipper.lost).run()]
     loops.append(refusals.run())
+    loops.append(VolumeWatch(engine.keeper(), logs, events).run())
     if controller.exists:
         loops.append(shipper.run())
         if settings.credentials is not None:

@@ -71,6 +71,7 @@ from runtime.model import (
     Peer,
 )
 from runtime.network import rules
+from runtime.volumes.service import VolumeService
 
 _REMOVERS = 4
 _INIT_TAKES = 2.0  # seconds
@@ -166,6 +167,9 @@ class CrunEngine:
     def remove_volume(self, owner: str, name: str) -> bool:
         return stock.remove_volume(self._parts, owner, name)
 
+    def keeper(self) -> VolumeService:
+        return VolumeService(self._parts.data, self._mounts.call)
+
     def owners(self) -> tuple[str, ...]:
         return tuple(self._parts.owners.all())
 
@@ -236,7 +240,7 @@ class CrunEngine:
                 record = self._mounts.call(making.make, self._parts, request)
                 with self._lock:
                     self._records[spec.id] = record
-        notes = ulimits.notes(spec, ulimits.own_ceilings())
+        notes = (*record.notes, *ulimits.notes(spec, ulimits.own_ceilings()))
         return Created(id=record.id, pid=record.pid, address=record.address, notes=notes)
 
     def start(self, container: str) -> None:
@@ -474,6 +478,8 @@ class CrunEngine:
             making.leave_network(parts, making.member_of(parts, record), slot)
         for key in record.volumes:
             parts.volumes.release(key)
+        for key in record.data:
+            parts.data.release(key.rpartition(":")[0], record.id)
 
     def _export(self, container: str, directory: str, target: Path, keep_times: bool) -> ImageRef:
         stage = self._layout.run / "export" / container

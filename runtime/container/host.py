@@ -21,6 +21,8 @@ _PACKAGES = {
     "e2fsck": "e2fsprogs",
     "resize2fs": "e2fsprogs",
     "unshare": "util-linux",
+    "nsenter": "util-linux",
+    "tune2fs": "e2fsprogs",
 }
 _FILESYSTEMS = ("overlay", "squashfs", "ext4")
 _SBIN = ("/usr/sbin", "/sbin", "/usr/local/sbin")

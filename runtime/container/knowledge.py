@@ -40,6 +40,7 @@ def known(parts: Parts, records: Collection[Record], busy: Collection[str], aske
         addresses=frozenset(slot.address for slot in slots),
         members=tuple(making.member_of(parts, record) for record in networked),
         volumes=frozenset(parts.volumes.used()),
+        data=parts.data.held(),
         images=frozenset(digest.removeprefix("sha256:") for record in records for digest in record.images),
         drafts=frozenset(parts.images.drafts),
         logs=wanted,

@@ -57,6 +57,11 @@ class Layout:
         return self.home / "copies"
 
     @property
+    def data(self) -> Path:
+        """First-class volumes; build caches are in `volumes`."""
+        return self.home / "data"
+
+    @property
     def works(self) -> Path:
         return self.run / "c"
 
@@ -89,4 +94,5 @@ class Layout:
             self.copies,
             home / "images",
             home / "volumes",
+            self.data,
         )

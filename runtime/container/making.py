@@ -17,6 +17,7 @@ from typing import Protocol
 import msgspec
 
 from runtime.container import (
+    attaching,
     bundle,
     conmon,
     host,
@@ -41,6 +42,7 @@ from runtime.network.confinement import Confinement
 from runtime.network.nftables import Nftables
 from runtime.network.pool import Pool, Slot
 from runtime.network.wiring import Wiring
+from runtime.volumes.store import VolumeStore
 from runtime.volumes.volumes import Volumes
 
 _CONMON_GRACE = 10.0
@@ -71,6 +73,7 @@ class Parts:
     images: Images
     lowers: Lowers
     volumes: Volumes
+    data: VolumeStore
     pool: Pool
     firewall: Nftables
     names: rules.Names
@@ -100,6 +103,7 @@ def check_request(request: Request) -> None:
             raise EngineError(f"The config var {name!r} cannot be an environment variable.")
     if any("\0" in word for word in spec.argv):
         raise EngineError("A command must not hold NUL characters.")
+    attaching.check_mounts(spec.volumes, targets)
     check_kernel(spec)
 
 
@@ -274,6 +278,10 @@ def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.E
         bundle.Mounted(source=str(path), target=volume.target, writable=True)
         for volume, (_, path) in zip(request.volumes, opened, strict=True)
     ]
+    attached = attaching.attach(
+        parts.data, spec, layout.work(spec.id), root, _mapping(parts, uid_start), undo
+    )
+    binds += attached.mounts
     prepared = _prepare(parts, spec, root, making.netns, uid_start, tuple(binds), hostname)
     bpf = seccomp.compile_bpf(profile) if chosen.takes_bpf else ""
     prepared = msgspec.structs.replace(prepared, profile=profile, seccomp_bpf=bpf)
@@ -299,12 +307,19 @@ def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.E
         address=address,
         peers=spec.network is NetworkMode.APP,
         volumes=tuple(key for key, _ in opened),
+        data=attached.keys,
+        notes=attached.notes,
         paths=tuple((bind.target, bind.source) for bind in binds),
         images=tuple(ref.digest for ref in spec.rootfs.layers),
         stop_signal=spec.stop_signal,
     )
     save(layout.bundle(spec.id), record)
     return record
+
+
+def _mapping(parts: Parts, uid_start: int | None) -> attaching.Mapping:
+    """How a user namespace is made that shows what is stored as 0 and up as the container's own; None without one."""
+    return None if uid_start is None else lambda: parts.namespaces.duplicate(0, uid_start, WIDTH)
 
 
 def _nameservers(parts: Parts, spec: ContainerSpec) -> tuple[str, ...]:

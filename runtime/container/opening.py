@@ -30,6 +30,7 @@ from runtime.network.overlay import Mode
 from runtime.network.pool import Pool, Slot, outgoing_mtu
 from runtime.network.wiring import Wiring
 from runtime.volumes import loop
+from runtime.volumes.store import VolumeStore
 from runtime.volumes.volumes import Volumes
 
 # All containers together against the rest of the machine. With the usual weight a single one that takes all it can get
@@ -74,6 +75,7 @@ def open_parts(
         images=images,
         lowers=Lowers(images, layout.copies, layout.home / "stack", shift),
         volumes=Volumes(layout.home / "volumes", run / "vol"),
+        data=VolumeStore(layout.data, run / "data"),
         pool=Pool(config.subnet, names.veth, run / "net", config.pool_size, make_slot),
         firewall=firewall,
         names=names,
@@ -104,6 +106,7 @@ def remove_leftovers(parts: Parts, records: tuple[Record, ...]) -> None:
     """Remove what belongs to no record: half-made containers, mounts, control groups, files. Runs in the namespace."""
     layout, known = parts.layout, {record.id for record in records}
     parts.volumes.adopt(key for record in records for key in record.volumes)
+    parts.data.recover((key, record.id, record.name) for record in records for key in record.data)
     for container in _names(layout.bundles, layout.works) - known:
         making.unmake(parts, container, None)
     for state in layout.states():

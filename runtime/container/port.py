@@ -28,6 +28,7 @@ from runtime.model import (
     Struct,
 )
 from runtime.model import Usage as Usage
+from runtime.volumes.port import VolumeKeeper
 
 
 class EngineError(Exception):
@@ -206,6 +207,9 @@ class Engine(Protocol):
 
     def remove_volume(self, owner: str, name: str) -> bool:
         """Delete a volume that no container uses. False when one does; True when it is gone."""
+
+    def keeper(self) -> VolumeKeeper:
+        """Return what answers for the first-class volumes of this host."""
 
     def owners(self) -> tuple[str, ...]:
         """Return the owners that have a user-namespace range on this host."""

@@ -16,7 +16,10 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
 
 
 class Record(Struct):
-    """A container that was made. Process start times (clock ticks since boot) tell a reused pid from the real one."""
+    """A container that was made. Process start times (clock ticks since boot) tell a reused pid from the real one.
+
+    `volumes` are caches, `data` first-class volumes; `notes` what making it had to tell the app.
+    """
 
     id: str
     owner: str
@@ -31,6 +34,8 @@ class Record(Struct):
     address: str = ""
     peers: bool = False
     volumes: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     paths: tuple[tuple[str, str], ...] = ()
     images: tuple[str, ...] = ()
     stop_signal: int = 15

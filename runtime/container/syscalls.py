@@ -42,6 +42,7 @@ _AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
 _MOVE_MOUNT_F_EMPTY_PATH = 0x4
 _PR_SET_CHILD_SUBREAPER = 36
+_FALLOC_FL_KEEP_SIZE, _FALLOC_FL_PUNCH_HOLE = 1, 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -128,6 +129,12 @@ def bind(source: Path | str, target: Path | str, attributes: int, userns: int | 
         attach_tree(tree, target)
     finally:
         os.close(tree)
+
+
+def punch_hole(fd: int, offset: int, length: int) -> None:
+    """fallocate(2): give a range of a file back to the disk; it reads as zeros."""
+    mode = ctypes.c_int(_FALLOC_FL_KEEP_SIZE | _FALLOC_FL_PUNCH_HOLE)
+    _check(_libc.fallocate(fd, mode, ctypes.c_int64(offset), ctypes.c_int64(length)), "fallocate")
 
 
 def open_beneath(root: int, path: str, flags: int, resolve: int) -> int:

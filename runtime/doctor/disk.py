@@ -15,6 +15,7 @@ from pathlib import Path
 
 from runtime.container import making
 from runtime.doctor.place import Known, Leftover, Place
+from runtime.volumes import records
 
 OLD_SECONDS = 3600.0
 _IMAGE = re.compile(r"[0-9a-f]{64}\Z")
@@ -38,6 +39,7 @@ def look(place: Place, known: Known) -> Iterator[Leftover]:
         yield Leftover("file", str(path), "is the disk of no container", partial(_remove, path))
     yield from _look_images(layout.home / "images" / "sha256", known)
     yield from _look_volumes(layout.home / "volumes", known)
+    yield from _look_data(layout.data)
     yield from _look_ranges(known)
     yield from _look_agent(layout.home, layout.logs, known)
 
@@ -75,6 +77,14 @@ def _look_volumes(folder: Path, known: Known) -> Iterator[Leftover]:
         if path.name.isdigit() and path.name not in ranges:
             text = "holds volumes of no known owner, which the next new owner would get; --repair puts them aside"
             yield Leftover("volume", str(path), text, partial(_put_aside, path))
+
+
+def _look_data(folder: Path) -> Iterator[Leftover]:
+    """Data is never removed here: what cannot be used is only told."""
+    for path in sorted(folder.glob("[!.]*")):
+        if records.load(path) is None:
+            text = f"is a volume without its {records.RECORD}, which no container can use; put that file back"
+            yield Leftover("volume", str(path), text)
 
 
 def _look_ranges(known: Known) -> Iterator[Leftover]:

@@ -65,6 +65,8 @@ def judge_inside(
         return "" if name in known.containers else f"belongs to container {name}, which does not exist"
     if area == "vol":
         return "" if "/".join(names[:2]) in known.volumes else "is a volume that no container uses"
+    if area == "data":
+        return "" if name in known.data else "is a volume that no container uses"
     if area == "net":
         return "" if name.isdigit() and int(name) in known.slots else "is a network that no container uses"
     return "is in no folder that the agent knows"

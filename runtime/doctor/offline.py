@@ -87,6 +87,7 @@ def _known(layout: Layout, names: rules.Names, settings: Settings) -> Known:
         addresses=frozenset(record.address for record in here),
         members=tuple(_member(names, record, starts) for record in here),
         volumes=frozenset(key for record in records for key in record.volumes),
+        data=frozenset(key.rpartition(":")[0] for record in records for key in record.data),
         images=frozenset(digest.removeprefix("sha256:") for record in records for digest in record.images),
         logs=told | instances | jobs,
         jobs=jobs,

@@ -37,7 +37,8 @@ class Place:
 @dataclass(frozen=True)
 class Known:
     """What somebody answers for. `containers`: made or being made; `asked`: what the agent was told to run (None:
-    not known). `supervisors`: pid per finished container. `volumes`: keys in use. `starts`: ranges by owner."""
+    not known). `supervisors`: pid per finished container. `volumes`: caches in use,
+    `data`: ids of volumes in use. `starts`: ranges by owner."""
 
     containers: frozenset[str] = frozenset()
     asked: frozenset[str] | None = None
@@ -47,6 +48,7 @@ class Known:
     addresses: frozenset[str] = frozenset()
     members: tuple[Member, ...] = ()
     volumes: frozenset[str] = frozenset()
+    data: frozenset[str] = frozenset()
     images: frozenset[str] = frozenset()
     drafts: frozenset[str] = frozenset()
     logs: frozenset[str] = frozenset()

@@ -6,6 +6,7 @@ LO_FLAGS_AUTOCLEAR lets the kernel free the device at the last umount, so that n
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -18,6 +19,7 @@ from runtime.container.port import EngineError
 
 _LOOP_CTL_GET_FREE = 0x4C82
 _LOOP_CONFIGURE = 0x4C0A
+_LOOP_SET_CAPACITY = 0x4C07
 _READ_ONLY, _AUTOCLEAR = 1, 4
 # struct loop_config: fd, block size, then loop_info64, then 8 reserved words (linux/loop.h).
 _CONFIG = struct.Struct("=II 5Q 4I 64s 64s 32s 2Q 8Q")
@@ -32,6 +34,25 @@ def mount_file(file: Path, target: Path, fstype: str, *, readonly: bool, data: s
         syscalls.mount(str(Path(f"/proc/self/fd/{device}").readlink()), target, fstype, flags, data)
     finally:
         os.close(device)  # without a mount this frees the device at once
+
+
+def take_new_size(device: str) -> None:
+    """Let a device be as long as its file has become."""
+    descriptor = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(descriptor, _LOOP_SET_CAPACITY, 0)
+    finally:
+        os.close(descriptor)
+
+
+def device_of(file: Path) -> str:
+    """Return the device that holds `file`, '' when none does. Mounted by two devices, a file would be destroyed."""
+    wanted = str(file.resolve())
+    for entry in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            if entry.read_text().rstrip("\n") == wanted:
+                return f"/dev/{entry.parent.parent.name}"
+    return ""
 
 
 def make_ext4(file: Path, size: int, owner: int, *, journal: bool) -> None:

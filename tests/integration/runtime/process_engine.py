@@ -45,6 +45,8 @@ from runtime.model import (
     Peer,
     encode,
 )
+from runtime.volumes.service import VolumeService
+from runtime.volumes.store import VolumeStore
 
 SHIM = Path(__file__).with_name("shim.py")
 ADDRESS = "127.0.0.1"
@@ -58,10 +60,12 @@ class ProcessEngine:
         self.images = home / "images"
         self.logs = home / "logs"
         self.volumes = home / "volumes"
+        self.data = VolumeStore(home / "data", home / "mounts")
 
     def open(self) -> None:
         for folder in (self.places, self.images, self.logs, self.volumes):
             folder.mkdir(parents=True, exist_ok=True)
+        self.data.recover(())
 
     def connect(self, peers: tuple[Peer, ...], members: tuple[Member, ...], network: int) -> None:
         if peers:
@@ -135,6 +139,9 @@ class ProcessEngine:
     def remove_volume(self, owner: str, name: str) -> bool:
         (self.volumes / owner / name).unlink(missing_ok=True)
         return True
+
+    def keeper(self) -> VolumeService:
+        return VolumeService(self.data, lambda call, *args: call(*args))
 
     def owners(self) -> tuple[str, ...]:
         return tuple(place.name for place in self.volumes.iterdir())
