@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from urllib.parse import urlencode, urlsplit
 
-from runtime.model import ErrorBody, ExecMade, ExecSpec, Struct, decode, encode
+from runtime.model import CopySpec, ErrorBody, ExecMade, ExecSpec, Struct, decode, encode
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 ANSWER_SECONDS = 75.0  # a container that is still being made is waited for
@@ -35,7 +35,7 @@ class Resize(Struct, tag="resize"):
 
 
 class InputEnd(Struct, tag="eof"):
-    """To the host: no more input will come."""
+    """No more input will come. From the host: a forwarded connection's other side sends no more."""
 
 
 class SendSignal(Struct, tag="signal"):
@@ -74,6 +74,11 @@ def attach_path(container: str, *, first: bool = False, rows: int = 0, columns: 
     return f"/v1/containers/{container}/attach?{urlencode(query)}"
 
 
+def forward_path(container: str, port: int) -> str:
+    """Return the path for one connection to a port inside a container."""
+    return f"/v1/containers/{container}/forward/{port}"
+
+
 def exec_path(container: str, exec_id: str) -> str:
     return f"/v1/containers/{container}/execs/{exec_id}"
 
@@ -95,7 +100,8 @@ class Attachment:
         await self._send(_TEXT, encode(value))
 
     async def output(self) -> AsyncIterator[tuple[int, bytes]]:
-        """Yield (channel, bytes) until the process has ended; then `ended` says how.
+        """Yield (channel, bytes) until the process has ended; then `ended` says how. b'': the other side of a
+        forwarded connection sends no more, but may still read.
 
         Raises AttachError with a sentence when the session ends before the process.
         """
@@ -113,6 +119,8 @@ class Attachment:
                     return
                 if isinstance(value, Broken):
                     raise AttachError(value.message)
+                if isinstance(value, InputEnd):
+                    yield STDOUT, b""
             elif kind == _CLOSE:
                 raise AttachError(LOST)
 
@@ -181,9 +189,22 @@ async def execute(
     base_url: str, token: str, container: str, spec: ExecSpec, tls: ssl.SSLContext | None = None
 ) -> Attachment:
     """Run a further process in a container, and attach to it. Raises AttachError."""
+    return await _promised(base_url, token, container, "execs", spec, tls)
+
+
+async def copy(
+    base_url: str, token: str, container: str, spec: CopySpec, tls: ssl.SSLContext | None = None
+) -> Attachment:
+    """Copy files into a container or out of it, as a tar stream. Raises AttachError."""
+    return await _promised(base_url, token, container, "copies", spec, tls)
+
+
+async def _promised(
+    base_url: str, token: str, container: str, kind: str, spec: Struct, tls: ssl.SSLContext | None
+) -> Attachment:
     body = encode(spec)
     extra = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
-    path = f"/v1/containers/{container}/execs"
+    path = f"/v1/containers/{container}/{kind}"
     reader, writer = await _open(base_url, tls)
     try:
         status, answer = await _ask(reader, writer, _head("POST", base_url, path, token, extra) + body)

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import urllib3
 
 from runtime.model import (
+    CopySpec,
     DoctorReport,
     ErrorBody,
     EventPage,
@@ -122,6 +123,10 @@ class AgentClient(VolumeCalls):
     def make_exec(self, id: str, spec: ExecSpec) -> str:
         """Make a further process in a container; it starts when somebody attaches to it, within a minute."""
         return decode(self._ask("POST", f"/v1/containers/{id}/execs", spec), ExecMade).id
+
+    def make_copy(self, id: str, spec: CopySpec) -> str:
+        """Promise a copy of files; it starts when somebody attaches to it, within a minute, as to a process."""
+        return decode(self._ask("POST", f"/v1/containers/{id}/copies", spec), ExecMade).id
 
     def inspect(self, id: str) -> Inspection:
         """All that the host knows of a container, for a while also when it is gone. AgentRefused 404: nothing."""

@@ -277,6 +277,18 @@ class ExecSpec(Struct):
     columns: int = 0
 
 
+class CopySpec(Struct):
+    """Files into a running container (`into`: a tar stream comes as input) or out of it (it comes as output).
+
+    `path` is absolute inside. Out: the file or folder, under its own name. Into: a folder that is there, or ends with
+    `/`, gets what comes; else what comes is put at `path`, under that name. Read and written as the app's user, within
+    its limits.
+    """
+
+    path: str
+    into: bool = False
+
+
 class ExecMade(Struct):
     """A process that starts when somebody attaches to `/v1/containers/ID/execs/{id}`, within a minute."""
 

@@ -33,6 +33,7 @@ from runtime.container.port import (
 )
 from runtime.model import (
     ContainerSpec,
+    CopySpec,
     DoctorReport,
     Egress,
     ExecSpec,
@@ -160,6 +161,12 @@ class EngineCalls:
 
     async def execute(self, container: str, spec: ExecSpec) -> Execution:
         return await self._run(self.engine.execute, container, spec)
+
+    async def copy(self, container: str, spec: CopySpec) -> Execution:
+        return await self._run(self.engine.copy, container, spec)
+
+    async def dial(self, container: str, port: int) -> socket.socket:
+        return await self._run(self.engine.dial, container, port)
 
     async def wait_execution(self, execution: Execution, timeout: float) -> int | None:
         await _within(process_gone(execution.supervisor), timeout)

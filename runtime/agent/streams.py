@@ -17,6 +17,7 @@ from aiohttp import WSMsgType, web
 
 from runtime.agent.calls import EngineCalls
 from runtime.agent.executions import ExecInput, exec_output
+from runtime.agent.forwarding import carry_connection
 from runtime.agent.host import Host
 from runtime.agent.job import Job
 from runtime.agent.lifecycle import RUNNING
@@ -31,9 +32,10 @@ from runtime.attach import (
     Resize,
     SendSignal,
 )
+from runtime.container.copies import check as check_copy
 from runtime.container.execs import check
 from runtime.container.port import EngineError, Execution
-from runtime.model import ContainerSpec, ExecMade, ExecSpec, ExitInfo, decode, encode
+from runtime.model import ContainerSpec, CopySpec, ExecMade, ExecSpec, ExitInfo, decode, encode
 
 log = logging.getLogger(__name__)
 CREATE_SECONDS = 180.0  # images may have to be fetched first
@@ -70,14 +72,16 @@ class Streams:
         self._host = host
         self._calls = calls
         self._sessions = sessions
-        self._pending: dict[tuple[str, str], ExecSpec] = {}
+        self._pending: dict[tuple[str, str], ExecSpec | CopySpec] = {}
         self._running: set[asyncio.Task[object]] = set()
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/v1/containers/{id}/attach", self._attach),
             web.post("/v1/containers/{id}/execs", self._make_exec),
+            web.post("/v1/containers/{id}/copies", self._make_copy),
             web.get("/v1/containers/{id}/execs/{exec}", self._exec),
+            web.get("/v1/containers/{id}/forward/{port}", self._forward),
         ]
 
     async def close(self, _: web.Application | None = None) -> None:
@@ -122,6 +126,17 @@ class Streams:
             check(spec)
         except (ValueError, EngineError) as error:
             raise Refused(400, "invalid", f"The body is not a valid ExecSpec: {error}") from error
+        return self._promise(id_, spec)
+
+    async def _make_copy(self, request: web.Request) -> web.StreamResponse:
+        try:
+            spec = decode(await request.read(), CopySpec)
+            check_copy(spec)
+        except (ValueError, EngineError) as error:
+            raise Refused(400, "invalid", f"The body is not a valid CopySpec: {error}") from error
+        return self._promise(request.match_info["id"], spec)
+
+    def _promise(self, id_: str, spec: ExecSpec | CopySpec) -> web.StreamResponse:
         self._spec(id_)
         self._require_running(id_)
         key = (id_, secrets.token_hex(8))
@@ -138,7 +153,10 @@ class Streams:
             )
         self._require_running(id_)
         try:
-            execution = await self._calls.execute(id_, spec)
+            if isinstance(spec, CopySpec):
+                execution = await self._calls.copy(id_, spec)
+            else:
+                execution = await self._calls.execute(id_, spec)
         except EngineError as error:
             raise Refused(422, "not_started", str(error)) from error
         task: asyncio.Task[object] | None = asyncio.current_task()
@@ -155,6 +173,30 @@ class Streams:
             if task:
                 self._running.discard(task)
             await self._calls.end_execution(execution)
+        return socket
+
+    async def _forward(self, request: web.Request) -> web.StreamResponse:
+        """One connection to a port inside; it ends when both sides have, or either breaks."""
+        id_, port = request.match_info["id"], request.match_info["port"]
+        if not port.isdigit() or not 0 < int(port) < 65536:
+            raise Refused(400, "invalid", f"{port} is no port.")
+        self._spec(id_)
+        self._require_running(id_)
+        try:
+            inner = await self._calls.dial(id_, int(port))
+        except EngineError as error:
+            raise Refused(422, "not_listening", str(error)) from error
+        task: asyncio.Task[object] | None = asyncio.current_task()
+        if task:
+            self._running.add(task)
+        try:
+            with inner:
+                socket = await _upgrade(request)
+                with suppress(asyncio.CancelledError):
+                    await carry_connection(socket, inner)
+        finally:
+            if task:
+                self._running.discard(task)
         return socket
 
     async def _exec_end(self, execution: Execution) -> Ended | Broken:

@@ -10,12 +10,12 @@ import argparse
 import os
 import sys
 
-from runtime.cli import agent, containers, control, host, inspect, run, sessions, volumes
+from runtime.cli import agent, containers, control, host, inspect, reaching, run, sessions, volumes
 from runtime.cli.commands import Command, Commands
 from runtime.client import AgentError
 from runtime.config import SettingsError, read_settings
 
-SUBJECTS = (agent, containers, inspect, sessions, run, control, volumes, host)
+SUBJECTS = (agent, containers, inspect, sessions, reaching, run, control, volumes, host)
 
 
 def main(argv: list[str] | None = None) -> int:

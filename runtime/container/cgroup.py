@@ -66,6 +66,9 @@ class Cgroups(Protocol):
     def limits_swap(self) -> bool:
         """Tell whether swap can be limited; Debian's v1 kernels need swapaccount=1 for it."""
 
+    def groups(self, path: str) -> tuple[Path, ...]:
+        """Return the directories that make the group, one per hierarchy in which it is."""
+
     def limit(self, path: str, limits: Limits) -> None:
         """Change memory, CPU and pids of a running group; see `limiting`."""
 
@@ -144,6 +147,9 @@ class CgroupV2:
     def limits_swap(self) -> bool:
         return True
 
+    def groups(self, path: str) -> tuple[Path, ...]:
+        return (_below(self._root, path),)
+
     def limit(self, path: str, limits: Limits) -> None:
         limiting.limit_v2(_below(self._root, path), limits)
 
@@ -218,6 +224,10 @@ class CgroupV1:
 
     def limits_swap(self) -> bool:
         return (self._root / "memory" / "memory.memsw.limit_in_bytes").exists()
+
+    def groups(self, path: str) -> tuple[Path, ...]:
+        every = (_below(hierarchy, path) for hierarchy in self._hierarchies())
+        return tuple(group for group in every if group.is_dir())
 
     def limit(self, path: str, limits: Limits) -> None:
         memory, cpu, pids = (_below(self._root / name, path) for name in ("memory", "cpu", "pids"))

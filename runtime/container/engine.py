@@ -21,6 +21,7 @@ import msgspec
 
 from runtime.container import (
     conmon,
+    copies,
     execs,
     exits,
     files,
@@ -58,6 +59,7 @@ from runtime.doctor.doctor import examine
 from runtime.doctor.place import Known
 from runtime.model import (
     ContainerSpec,
+    CopySpec,
     DoctorReport,
     Egress,
     ExecSpec,
@@ -331,14 +333,21 @@ class CrunEngine:
             conmon.resize(self._layout.bundle(container), rows, columns)
 
     def execute(self, container: str, spec: ExecSpec) -> execs.RuntimeExecution:
-        record = self._existing(container)
-        if record.started_at is None or self.wait(container, 0) is not None:
-            raise EngineError(f"Container {container} does not run.")
+        self._running(container)
         layout, maker = self._layout, self._maker(container)
         place, group = layout.run / "exec", layout.cgroup_of(container)
         return self._mounts.call(
             execs.start, maker.path, maker.state, layout.bundle(container), container, spec, place, group
         )
+
+    def copy(self, container: str, spec: CopySpec) -> copies.Copy:
+        record = self._running(container)
+        return copies.start(
+            record, spec, copies.doors_of(self._parts.cgroups.groups(self._layout.cgroup_of(container)))
+        )
+
+    def dial(self, container: str, port: int) -> socket.socket:
+        return copies.dial(self._running(container), port)
 
     def usage(self, container: str) -> Usage | None:
         record = self._records.get(container)
@@ -392,6 +401,12 @@ class CrunEngine:
             return self._records[container]
         except KeyError as error:
             raise EngineError(f"Container {container} does not exist on this host.") from error
+
+    def _running(self, container: str) -> Record:
+        record = self._existing(container)
+        if record.started_at is None or self.wait(container, 0) is not None:
+            raise EngineError(f"Container {container} does not run.")
+        return record
 
     def _update(self, record: Record, **changes: object) -> Record:
         changed = msgspec.structs.replace(record, **changes)

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from runtime.model import (
     ContainerSpec,
+    CopySpec,
     DoctorReport,
     Egress,
     ExecSpec,
@@ -291,6 +292,15 @@ class Engine(Protocol):
 
     def execute(self, container: str, spec: ExecSpec) -> Execution:
         """Run a further process in it. Raises EngineError in the runtime's words when it cannot be run."""
+
+    def copy(self, container: str, spec: CopySpec) -> Execution:
+        """Copy files by a further process, whose input or output is the tar stream and whose errors are sentences.
+
+        Raises EngineError when it does not run.
+        """
+
+    def dial(self, container: str, port: int) -> socket.socket:
+        """Connect to a TCP port as a process inside would, by 127.0.0.1. Raises EngineError when nothing listens."""
 
     def connect(self, peers: tuple[Peer, ...], members: tuple[Member, ...], network: int) -> None:
         """Join this host to its peers, and to no others. Repeatable; mends what went missing; restarts nothing.
