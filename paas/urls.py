@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 urlpatterns = [
+    path("", include("paas.controller.api.registry.urls")),
     path("", include("paas.controller.api.urls")),
     path("", include("paas.controller.dashboard.urls")),
 ]

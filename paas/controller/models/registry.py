@@ -10,13 +10,16 @@ from paas.controller.models.apps import App
 
 
 class RegistryBlob(models.Model):
-    """A blob that an app has pushed or mounted, and may read: blobs of others are not there for it."""
+    """A blob that an app has pushed, mounted or released, and may read: blobs of others are not there for it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="registry_blobs")
     digest = models.CharField(max_length=71)
     size = models.PositiveBigIntegerField()
     media_type = models.CharField(max_length=100, blank=True)  # of a manifest
+    converted_from = models.CharField(
+        max_length=71, blank=True
+    )  # the squashfs of a release that this is a layer of
     used_at = models.DateTimeField()
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 from paas.controller import streams
 from paas.controller.models import App, Build, Event, OneOff, Release, Slug, Token
 from paas.controller.redis_connection import RedisError, client
-from paas.controller.services import logs, releases
+from paas.controller.services import logs, registry, releases
 from paas.controller.services.images import forget_unused
 
 logger = logging.getLogger(__name__)
@@ -69,6 +69,10 @@ def sweep_images() -> None:
     forget_unused()
 
 
+def sweep_registry() -> None:
+    registry.sweep(timezone.now())
+
+
 def sweep_sources() -> None:
     active = Build.objects.filter(status__in=["pending", "building"]).values_list("id", flat=True)
     files = _orphans("sources", "*.tar", {f"{one}.tar" for one in active})
@@ -107,6 +111,7 @@ CHORES: tuple[Callable[[], None], ...] = (
     prune_builds,
     prune_rows,
     sweep_images,
+    sweep_registry,
     sweep_sources,
     sweep_repositories,
     sweep_logs,
