@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Starting containers: ours beside bare `crun run` of the same bundle and `podman run`, interleaved in one run.
+"""Starting containers: ours beside bare `crun run` of the same bundle, `podman run` and `docker run`, in turns.
 
-In: root, the agent's packages, and podman when there is one (--podman PATH; it works in a temporary directory and a
-network namespace of its own).  Out: p50 and p95 in milliseconds, starts per second, and the ratios.
+In: root, the agent's packages; podman and Docker from Debian's packages, unpacked and not installed (--podman PATH:
+another; '' and --no-docker leave them out), in temporary folders and network namespaces.
+Out: p50 and p95 in milliseconds, starts per second, and the ratios.
 
 "whole" is from nothing to gone: made, run (/bin/true), seen to have ended, removed. Ours has everything on: user
 namespace, seccomp, own network with firewall, limits, conmon. Bare crun gets the root file system and the network ready
@@ -32,6 +33,9 @@ from signal import SIGKILL
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from docker_peer import Docker, NoDocker
+from unpacked import NotToBeHad, environment, unpack
+
 from runtime.container.config import EngineConfig
 from runtime.container.engine import CrunEngine
 from runtime.images import squashfs
@@ -39,6 +43,14 @@ from runtime.images.store import digest_of
 from runtime.model import ContainerSpec, ImageRef, Limits, Rootfs
 
 LIMITS = Limits(memory_bytes=64 * 2**20, pids=64, cpu_cores=0.5, writable_bytes=16 * 2**20, tmp_bytes=2**20)
+PODMAN_PACKAGES = (
+    "podman",
+    "netavark",
+    "aardvark-dns",
+    "golang-github-containers-common",
+    "libgpgme11",
+    "libsubid4",
+)
 Case = Callable[[], None]
 
 
@@ -121,6 +133,7 @@ class Podman:
 
     def __init__(self, bench: Bench, program: str, rootfs: Path) -> None:
         self.bench, self.home = bench, Path(tempfile.mkdtemp(prefix="q", dir="/tmp"))
+        root = Path(program).parents[2]
         self.netns = f"bench{secrets.token_hex(3)}"
         subprocess.run(["ip", "netns", "add", self.netns], check=True)
         subprocess.run(["ip", "-n", self.netns, "link", "set", "lo", "up"], check=True)
@@ -130,7 +143,8 @@ class Podman:
             f'[engine]\nhelper_binaries_dir = {json.dumps(helpers)}\nevents_logger = "none"\n'
             '[network]\nnetwork_backend = "netavark"\n'
         )
-        self.environment = os.environ | {"CONTAINERS_CONF": str(conf)}
+        unpacked = environment(root, self.home) if root != Path("/") else {}
+        self.environment = os.environ | unpacked | {"CONTAINERS_CONF": str(conf)}
         self.command = [
             *("nsenter", f"--net=/run/netns/{self.netns}", program),
             *(
@@ -179,6 +193,30 @@ class Podman:
         )
         subprocess.run(["ip", "netns", "del", self.netns], check=False)
         shutil.rmtree(self.home, ignore_errors=True)
+
+
+def find_podman(stack: contextlib.ExitStack) -> str:
+    """The machine's, else Debian's, unpacked; '' with the reason on stdout when it cannot be had."""
+    installed = shutil.which("podman")
+    if installed and Path("/usr/lib/podman/netavark").exists():
+        return installed
+    home = Path(tempfile.mkdtemp(prefix="q", dir="/tmp"))
+    stack.callback(shutil.rmtree, home, ignore_errors=True)
+    try:
+        return str(unpack(home, *PODMAN_PACKAGES) / "usr" / "bin" / "podman")
+    except NotToBeHad as error:
+        print(f"podman is left out: {error}")
+        return ""
+
+
+def find_docker(stack: contextlib.ExitStack) -> Docker | None:
+    try:
+        docker = Docker()
+    except NoDocker as error:
+        print(f"Docker is left out: {error}")
+        return None
+    stack.callback(docker.close)
+    return docker
 
 
 def interleave(cases: dict[str, Case], rounds: int) -> dict[str, list[float]]:
@@ -259,7 +297,8 @@ def main() -> int:
     parser.add_argument("--starts", type=int, default=100, help="containers of the throughput run")
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--pool", type=int, default=16, help="network namespaces made ahead")
-    parser.add_argument("--podman", default=shutil.which("podman") or "", help="'' leaves it out")
+    parser.add_argument("--podman", default="auto", help="its path; '' leaves it out")
+    parser.add_argument("--no-docker", action="store_true")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("containers need root")
@@ -268,8 +307,9 @@ def main() -> int:
         crun = bare_crun(bench)
         cases = {"ours": ours(bench), "bare crun run": crun}
         podman = None
-        if arguments.podman:
-            podman = Podman(bench, arguments.podman, bench.engine._layout.work("b1") / "rootfs")
+        program = arguments.podman if arguments.podman != "auto" else find_podman(stack)
+        if program:
+            podman = Podman(bench, program, bench.engine._layout.work("b1") / "rootfs")
             stack.callback(podman.close)
             for network in ("bridge", "none"):
                 try:
@@ -277,6 +317,15 @@ def main() -> int:
                     cases[f"podman run, {network}"] = podman.case(network)
                 except RuntimeError as error:
                     print(f"podman --network {network} does not run here: {error}")
+        docker = None if arguments.no_docker else find_docker(stack)
+        for network in ("bridge", "none"):
+            if docker is None:
+                break
+            try:
+                docker.case(network)()
+                cases[f"docker run, {network}"] = docker.case(network)
+            except RuntimeError as error:
+                print(f"docker --network {network} does not run here: {error}")
         times = interleave(cases, arguments.rounds)
         print("\nwhole start and removal of /bin/true")
         for name, row in times.items():
@@ -290,11 +339,19 @@ def main() -> int:
         network = next((name.split(", ")[1] for name in cases if name.startswith("podman")), "")
         peer = (
             podman_throughput(podman, network, max(8, arguments.starts // 4), arguments.workers)
-            if network
+            if network and podman
             else 0
         )
         if peer:
             print(f"podman ({network}), {max(8, arguments.starts // 4)} starts: {peer:.1f}/s")
+        if docker and (
+            network := next((name.split(", ")[1] for name in cases if name.startswith("docker")), "")
+        ):
+            with ThreadPoolExecutor(arguments.workers) as pool:
+                number = max(8, arguments.starts // 4)
+                print(
+                    f"docker ({network}), {number} starts: {docker.start_many(network, number, pool.map):.1f}/s"
+                )
         print()
         report(times, ahead, rate, peer)
     print(f"load after: {os.getloadavg()[0]:.1f}")
@@ -306,8 +363,11 @@ def report(times: dict[str, list[float]], ahead: list[float], rate: float, peer:
     verdict("ours / bare crun run", p50["ours"] / p50["bare crun run"], 2.0, at_most=True)
     if "podman run, bridge" in p50:
         verdict("podman run, bridge / ours", p50["podman run, bridge"] / p50["ours"], 8.0, at_most=False)
-    if "podman run, none" in p50:
-        print(f"podman run without any network / ours with one: {p50['podman run, none'] / p50['ours']:.2f}")
+    if "docker run, bridge" in p50:
+        verdict("docker run, bridge / ours", p50["docker run, bridge"] / p50["ours"], 8.0, at_most=False)
+    for peer_name in ("podman run, none", "docker run, none"):
+        if peer_name in p50:
+            print(f"{peer_name} (without any network) / ours with one: {p50[peer_name] / p50['ours']:.2f}")
     verdict("start of one made ahead, ms", statistics.median(ahead) * 1000, 10.0, at_most=True)
     verdict("starts a second", rate, 30.0, at_most=False)
     if peer:
