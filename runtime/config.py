@@ -38,6 +38,10 @@ DEFAULTS = {
     "RUNTIME": "crun",
     "RUNTIMES": "",
     "SECCOMP_DIR": "/etc/paas/seccomp",
+    "HOOKS_DIR": "/etc/paas/hooks.d",
+    "CNI": "",
+    "CNI_CONF_DIR": "/etc/cni/net.d",
+    "CNI_BIN_DIR": "/usr/lib/cni",
     "IMAGES_MAX_BYTES": "10GiB",
     "IMAGES_KEEP_HOURS": "24",
     "CACHES_MAX_BYTES": "20GiB",
@@ -72,6 +76,10 @@ class Settings:
     runtime: str
     runtimes: tuple[tuple[str, str], ...] | None
     seccomp_dir: Path
+    hooks_dirs: tuple[Path, ...]
+    cni: str
+    cni_conf_dir: Path
+    cni_bin_dir: Path
     images_max_bytes: int
     images_keep_hours: float
     caches_max_bytes: int
@@ -127,6 +135,10 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         ca_bundle=read("CA_BUNDLE", _optional_file, None),
         runtime=values["RUNTIME"] or DEFAULTS["RUNTIME"],
         runtimes=read("RUNTIMES", _runtimes, None),
+        hooks_dirs=read("HOOKS_DIR", _folders, ()),
+        cni=values["CNI"],
+        cni_conf_dir=read("CNI_CONF_DIR", _home, Path("/")),
+        cni_bin_dir=read("CNI_BIN_DIR", _home, Path("/")),
         seccomp_dir=read("SECCOMP_DIR", _home, Path("/")),
         images_max_bytes=read("IMAGES_MAX_BYTES", parse_bytes, 0),
         images_keep_hours=read("IMAGES_KEEP_HOURS", _span, 0.0),
@@ -182,6 +194,10 @@ def _home(text: str) -> Path:
     if not text.startswith("/"):
         raise ValueError(f"'{text}' must be an absolute path.")
     return Path(text)
+
+
+def _folders(text: str) -> tuple[Path, ...]:
+    return tuple(_home(part.strip()) for part in text.split(",") if part.strip())
 
 
 def _host_id(text: str) -> str:

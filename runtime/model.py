@@ -119,6 +119,8 @@ class ContainerSpec(Struct):
     host has not is refused. `readonly`: nothing but /tmp, /dev/shm, binds and volumes can be written.
     `foreign`: the root is an image that the platform did not make, and is left as it is but for mount points;
     `stop_signal` asks its program to end.
+    `bundle` is a directory of the host with a standard OCI bundle: root, command, environment, user and more are then
+    those of its config.json, and `rootfs`, `argv`, `env` and `cwd` stay empty; `limits` are the most it can have.
     """
 
     id: str
@@ -145,6 +147,7 @@ class ContainerSpec(Struct):
     foreign: bool = False
     stop_signal: Annotated[int, msgspec.Meta(ge=1, le=64)] = 15
     volumes: tuple[VolumeMount, ...] = ()
+    bundle: str = ""
 
 
 class HealthKind(StrEnum):

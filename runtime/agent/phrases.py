@@ -21,6 +21,8 @@ MEBIBYTE = 1024**2
 
 def starting(spec: ContainerSpec) -> str:
     """The command as its author wrote it: what a shell is given with -c, else the words joined."""
+    if spec.bundle:
+        return f"Starting the bundle {spec.bundle}"
     shell = len(spec.argv) >= 3 and spec.argv[-2] in ("-c", "-lc")
     return f"Starting process with command `{spec.argv[-1] if shell else shlex.join(spec.argv)}`"
 

@@ -1,6 +1,6 @@
 """A container of one's own: once and watched, in the background, or kept running.
 
-In: an image or the host's own /usr, a command, limits, ports, files, volumes.  Out: its output and status, or its id.
+In: an image, a bundle or the host's /usr, a command, limits, ports, volumes.  Out: its output and status, or its id.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import sys
 import uuid
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -73,6 +74,12 @@ def register(commands: Commands) -> None:
         "--timeout", type=float, default=DAY, metavar="SECONDS", help="a day; not with --restart"
     )
     run.add_argument("--writable", type=size, metavar="SIZE", help="the writable layer")
+    run.add_argument(
+        "--bundle", type=Path, metavar="DIR", help="a standard OCI bundle: config.json and its root"
+    )
+    run.add_argument("--runtime", default="", metavar="NAME", help="an OCI runtime of this host")
+    run.add_argument("--seccomp", default="", metavar="NAME", help="a seccomp profile of this host")
+    run.add_argument("--read-only", action="store_true", help="its root cannot be written")
     add_limits(run)
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command")
 
@@ -96,8 +103,10 @@ def _run(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> str:
     """Why these arguments make no container, '' when they do. Pure."""
-    if not command_words(arguments.words):
-        return "Say what to run: python -m runtime run [OPTIONS] -- CMD [ARGUMENT…]"
+    if bool(command_words(arguments.words)) == bool(arguments.bundle):
+        return "Say what to run: python -m runtime run [OPTIONS] -- CMD [ARGUMENT…], or run --bundle DIR"
+    if arguments.bundle and (arguments.image or arguments.env or arguments.workdir):
+        return "A bundle brings its own root, environment and directory; change its config.json."
     if any("=" not in pair for pair in arguments.env):
         return "An environment variable is written NAME=VALUE."
     if arguments.no_host and not arguments.image:
@@ -115,7 +124,7 @@ def container_of(arguments: argparse.Namespace) -> ContainerSpec:
     network = arguments.network or (
         NetworkMode.APP if arguments.port or arguments.restart else NetworkMode.BUILD
     )
-    return ContainerSpec(
+    spec = ContainerSpec(
         id=id_,
         owner=arguments.owner,
         name=arguments.name or f"run.{id_[-4:]}",
@@ -129,6 +138,20 @@ def container_of(arguments: argparse.Namespace) -> ContainerSpec:
         limits=limits_of(arguments),
         network=NetworkMode(network),
         grace_seconds=arguments.grace,
+        runtime=arguments.runtime,
+        seccomp=arguments.seccomp,
+        readonly=arguments.read_only,
+    )
+    return bundled(spec, arguments) if arguments.bundle else spec
+
+
+def bundled(spec: ContainerSpec, arguments: argparse.Namespace) -> ContainerSpec:
+    """A bundle says itself what is run and how; its network is an empty one unless another is asked for. Pure."""
+    return msgspec.structs.replace(
+        spec,
+        bundle=str(arguments.bundle.absolute()),
+        rootfs=Rootfs(),
+        network=NetworkMode(arguments.network or NetworkMode.NONE),
     )
 
 

@@ -72,6 +72,7 @@ class Prepared(Struct):
     ca_bundle: bool = False
     profile: Profile = seccomp.BUILTIN
     seccomp_bpf: str = ""
+    apparmor: str = ""  # the profile's name, '' where the kernel has none
     hostname: str = ""
 
 
@@ -102,7 +103,8 @@ def environment(spec: ContainerSpec, *, ca_bundle: bool) -> list[str]:
 
 
 def _process(spec: ContainerSpec, prepared: Prepared) -> dict[str, Any]:
-    return {
+    profile = {"apparmorProfile": prepared.apparmor} if prepared.apparmor else {}
+    return profile | {
         "terminal": spec.tty,
         "user": _user(spec.account),
         "args": [INIT, "--", *spec.argv],

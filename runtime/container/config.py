@@ -18,7 +18,8 @@ class EngineConfig:
     namespaces want, a `runtime.images.shifting.Shift` ('': the kernel decides). `overlay`: how hosts reach
     each other's containers, a `runtime.network.overlay.Mode`; `underlay`: this host's own address among them
     ('': that of the default route). `runtimes`: further OCI runtimes by name that apps may choose (None:
-    those found on PATH). `seccomp_dir`: the operator's profiles."""
+    those found on PATH). `seccomp_dir`: the operator's profiles. `hooks_dirs`: the operator's hooks. `cni`:
+    the CNI network that containers are on, '' for the agent's own."""
 
     home: Path
     tag: str
@@ -33,3 +34,7 @@ class EngineConfig:
     underlay: str = ""
     runtimes: tuple[tuple[str, str], ...] | None = None
     seccomp_dir: Path = Path("/etc/paas/seccomp")
+    hooks_dirs: tuple[Path, ...] = (Path("/etc/paas/hooks.d"),)
+    cni: str = ""
+    cni_conf_dir: Path = Path("/etc/cni/net.d")
+    cni_bin_dir: Path = Path("/usr/lib/cni")

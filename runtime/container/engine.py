@@ -20,11 +20,14 @@ from signal import SIGKILL, SIGSTOP, SIGTERM
 import msgspec
 
 from runtime.container import (
+    adapting,
+    apparmor,
     conmon,
     copies,
     execs,
     exits,
     files,
+    hooks,
     knowledge,
     making,
     process,
@@ -69,12 +72,14 @@ from runtime.model import (
     ImageRef,
     Limits,
     Member,
+    NetworkMode,
     Offer,
     Peer,
 )
 from runtime.network import rules
 from runtime.volumes.service import VolumeService
 
+_NO_EGRESS = "Containers of this host are on a CNI network, which keeps no egress rules."
 _REMOVERS = 4
 _INIT_TAKES = 2.0  # seconds
 _KILL_TAKES = 10.0  # seconds
@@ -92,6 +97,7 @@ class CrunEngine:
         self._records: dict[str, Record] = {}
         self._lock = threading.Lock()
         self._locks: dict[str, tuple[threading.RLock, int]] = {}
+        self._unconfined: frozenset[str] = frozenset()  # owners whose egress rules this network does not keep
         self._making: Counter[str] = Counter()  # owners of containers that are being made
         self._strains = Strains()
 
@@ -125,6 +131,7 @@ class CrunEngine:
             parts.firewall.run(rules.render_removal(parts.names))
             self._mounts.call(parts.images.unmount_all)
             making.kill_group(parts.cgroups, self._layout.cgroup)
+            apparmor.unload(self._config.tag)
         parts.firewall.close()
         parts.namespaces.close()
         self._mounts.close(remove=remove)
@@ -184,24 +191,40 @@ class CrunEngine:
             return stock.forget_owner(self._parts, owner)
 
     def connect(self, peers: tuple[Peer, ...], members: tuple[Member, ...], network: int) -> None:
-        self._parts.wiring.apply(peers, members, network)
+        if self._parts.pool.guarded:
+            self._parts.wiring.apply(peers, members, network)
+        elif peers:
+            raise EngineError(f"{self._unjoined()} {len(peers)} hosts are not reached.")
 
     def network(self) -> HostNetwork:
-        return self._parts.wiring.status()
+        return (
+            self._parts.wiring.status() if self._parts.pool.guarded else HostNetwork(problem=self._unjoined())
+        )
+
+    def _unjoined(self) -> str:
+        return f"Containers are on the CNI network {self._config.cni}, which joins no hosts."
 
     def offer(self) -> Offer:
         parts = self._parts
         return Offer(runtimes=parts.runtimes.offered(), seccomp=profiles.names(parts.seccomp_dir))
 
     def serve_names(self, port: int) -> None:
-        self._parts.firewall.run(rules.render_names(self._parts.names, port))
+        if self._parts.pool.guarded:
+            self._parts.firewall.run(rules.render_names(self._parts.names, port))
 
     def owner_at(self, address: str) -> str | None:
         seen = tuple(self._records.values())
         return next((one.owner if one.peers else "" for one in seen if one.address == address), None)
 
     def confine(self, apps: Mapping[str, Egress], builds: Mapping[str, Egress]) -> None:
-        self._parts.confinement.apply(apps, builds)
+        if self._parts.pool.guarded:
+            self._parts.confinement.apply(apps, builds)
+            return
+        self._unconfined = frozenset({*apps, *builds})
+        if self._unconfined:
+            raise EngineError(
+                f"{_NO_EGRESS} {len(self._unconfined)} apps that have some are not started here."
+            )
 
     def asks(self, address: str, name: str) -> Asking:
         return self._parts.confinement.asks(address, name)
@@ -210,7 +233,7 @@ class CrunEngine:
         self._parts.confinement.answered(address, name, addresses, ttl)
 
     def refused(self) -> tuple[Attempt, ...]:
-        return self._parts.confinement.refused()
+        return self._parts.confinement.refused() if self._parts.pool.guarded else ()
 
     def examine(self, asked: Asked, *, repair: bool) -> DoctorReport:
         place = knowledge.place_of(self._parts, self._config.subnet, self._mounts.call)
@@ -236,13 +259,15 @@ class CrunEngine:
     ) -> Created:
         request = Request(spec, binds, scratch_bytes, volumes)
         making.check_request(request)
+        if spec.owner in self._unconfined and spec.network is not NetworkMode.NONE:
+            raise EngineError(f"{_NO_EGRESS} The app has some; run it on another host.")
         with self._locked(storage.check_id(spec.id)), self._owner_busy(spec.owner):
             record = self._records.get(spec.id)
             if record is None:
                 record = self._mounts.call(making.make, self._parts, request)
                 with self._lock:
                     self._records[spec.id] = record
-        notes = (*record.notes, *ulimits.notes(spec, ulimits.own_ceilings()))
+        notes = (*record.notes, *ulimits.notes(spec, ulimits.own_ceilings()), *adapting.notes(spec))
         return Created(id=record.id, pid=record.pid, address=record.address, notes=notes)
 
     def start(self, container: str) -> None:
@@ -257,6 +282,7 @@ class CrunEngine:
                 process.send(record.pid, record.pid_started, SIGKILL)
                 self._update(record, exit=exits.not_started(failure, time.time()))
                 raise EngineError(f"The container could not be started: {failure}")
+            self._mounts.call(hooks.run_started, self._layout.bundle(container), container, record.pid)
             self._update(record, started_at=time.time())
 
     def kill(self, container: str, signal: int) -> None:

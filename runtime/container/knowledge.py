@@ -30,7 +30,8 @@ def known(parts: Parts, records: Collection[Record], busy: Collection[str], aske
     wanted = asked.containers()
     slots = parts.pool.live()
     settled = [record for record in records if record.id not in busy]
-    networked = [one for one in settled if one.slot >= 0 and one.boot_id == parts.boot_id]
+    guarded = [one for one in settled if one.slot >= 0 and parts.pool.guarded]
+    networked = [one for one in guarded if one.boot_id == parts.boot_id]
     return Known(
         containers=frozenset(record.id for record in records) | frozenset(busy),
         asked=wanted | frozenset(busy),

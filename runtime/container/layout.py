@@ -40,6 +40,15 @@ class Layout:
         return (self.state, *sorted(path for path in self.home.glob("oci-*") if path.is_dir()))
 
     @property
+    def cni(self) -> Path:
+        return self.home / "cni"
+
+    @property
+    def cni_prefix(self) -> str:
+        """What the ids of our containers begin with on a network that others use too."""
+        return f"paas-{self.tag}."
+
+    @property
     def exits(self) -> Path:
         return self.home / "exits"
 

@@ -10,34 +10,39 @@ import contextlib
 import os
 import re
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from runtime.container import (
+    adapting,
     attaching,
     bundle,
     conmon,
+    hooks,
     host,
     process,
     profiles,
     rootfs,
+    roots,
     runtimes,
     seccomp,
     sysctls,
     ulimits,
 )
 from runtime.container.cgroup import CgroupV1, CgroupV2
+from runtime.container.foreign import Foreign
 from runtime.container.layout import Layout
-from runtime.container.owners import APP_UID, FIRST, WIDTH, Owners, UserNamespaces
+from runtime.container.owners import FIRST, WIDTH, Owners, UserNamespaces
 from runtime.container.port import Bind, EngineError, VolumeBind
 from runtime.container.storage import Record, save
 from runtime.images.shifting import Lowers
 from runtime.images.store import Images
 from runtime.model import ContainerSpec, NetworkMode, check_ulimit, parse_sysctl
 from runtime.network import resolver, rules
+from runtime.network.cni.network import CniNetwork
 from runtime.network.confinement import Confinement
 from runtime.network.nftables import Nftables
 from runtime.network.pool import Pool, Slot
@@ -46,7 +51,6 @@ from runtime.volumes.store import VolumeStore
 from runtime.volumes.volumes import Volumes
 
 _CONMON_GRACE = 10.0
-_SMALLEST_LAYER = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ class Parts:
     runtime: str
     runtimes: runtimes.Runtimes
     seccomp_dir: Path
+    hooks_dirs: tuple[Path, ...]
+    apparmor: str
     cgroups: CgroupV1 | CgroupV2
     owners: Owners
     namespaces: UserNamespaces
@@ -74,7 +80,7 @@ class Parts:
     lowers: Lowers
     volumes: Volumes
     data: VolumeStore
-    pool: Pool
+    pool: Pool | CniNetwork
     firewall: Nftables
     names: rules.Names
     wiring: Wiring
@@ -88,10 +94,10 @@ class Parts:
 def check_request(request: Request) -> None:
     """Raise EngineError for a spec that no container can be made of."""
     spec = request.spec
-    if not spec.argv or not spec.argv[0]:
-        raise EngineError(f"Container {spec.id} has no command to run.")
-    if not spec.rootfs.layers and not spec.rootfs.host:
-        raise EngineError(f"Container {spec.id} has no root file system: give it layers or the host stack.")
+    if spec.bundle:
+        adapting.check_spec(spec, binds=bool(request.binds))
+    else:
+        _check_program(spec)
     targets = (*(b.target for b in request.binds), *(v.target for v in request.volumes))
     for path in (*targets, spec.cwd):
         if not path.startswith("/") or ".." in path.split("/"):
@@ -101,10 +107,17 @@ def check_request(request: Request) -> None:
     for name, value in spec.env.items():
         if not name or "=" in name or "\0" in name + value:
             raise EngineError(f"The config var {name!r} cannot be an environment variable.")
-    if any("\0" in word for word in spec.argv):
-        raise EngineError("A command must not hold NUL characters.")
     attaching.check_mounts(spec.volumes, targets)
     check_kernel(spec)
+
+
+def _check_program(spec: ContainerSpec) -> None:
+    if not spec.argv or not spec.argv[0]:
+        raise EngineError(f"Container {spec.id} has no command to run.")
+    if any("\0" in word for word in spec.argv):
+        raise EngineError("A command must not hold NUL characters.")
+    if not spec.rootfs.layers and not spec.rootfs.host:
+        raise EngineError(f"Container {spec.id} has no root file system: give it layers or the host stack.")
 
 
 def check_kernel(spec: ContainerSpec) -> None:
@@ -128,6 +141,9 @@ def make(parts: Parts, request: Request) -> Record:
     container = request.spec.id
     directory = parts.layout.bundle(container)
     chosen = parts.runtimes.choose(request.spec.runtime)
+    foreign = adapting.load(request.spec)
+    if foreign:
+        request = replace(request, spec=adapting.adapt(request.spec, foreign))
     if directory.exists():
         unmake(parts, container, None)
     try:
@@ -135,9 +151,9 @@ def make(parts: Parts, request: Request) -> Record:
             undo.callback(unmake, parts, container, None)
             directory.mkdir(mode=0o700)
             runtimes.remember(directory, chosen)
-            late = parts.isolated and chosen.makes_network
+            late = parts.isolated and chosen.makes_network and parts.pool.guarded
             slot = _join_network(parts, request.spec, undo, late=late)
-            record = _assemble(parts, request, Making(chosen, slot, late), undo)
+            record = _assemble(parts, request, Making(chosen, slot, late, foreign), undo)
             undo.pop_all()
             return record
     except OSError as error:
@@ -151,6 +167,7 @@ class Making:
     chosen: runtimes.Runtime
     slot: Slot | None
     late: bool
+    foreign: Foreign | None = None
 
     @property
     def netns(self) -> str:
@@ -188,6 +205,7 @@ def unmake(parts: Household, container: str, record: Record | None) -> None:
         process.wait_gone(record.conmon_pid, record.conmon_started, _CONMON_GRACE)
         process.end(record.conmon_pid, record.conmon_started, _CONMON_GRACE)
     kill_group(parts.cgroups, layout.cgroup_of(container))
+    hooks.run_ended(directory, container)
     rootfs.dismantle(layout.work(container))
     for name in (container, f"{container}.ext4"):
         (layout.scratch / name).unlink(missing_ok=True)
@@ -213,7 +231,8 @@ def kill_group(cgroups: CgroupV1 | CgroupV2, path: str) -> None:
 
 def leave_network(parts: Parts, member: rules.Member, slot: Slot) -> None:
     """Close the firewall for an address, then free it."""
-    parts.confinement.leave(member)
+    if parts.pool.guarded:
+        parts.confinement.leave(member)
     parts.pool.release(slot)
 
 
@@ -229,10 +248,12 @@ def _join_network(
 ) -> Slot | None:
     if spec.network is NetworkMode.NONE:
         return None
-    slot = parts.pool.reserve() if late else parts.pool.take()
+    slot = parts.pool.reserve() if late else parts.pool.take(spec.id)
     owner = _owner_mark(parts, spec.owner) if spec.network is NetworkMode.APP else 0
     member = rules.Member(interface=slot.interface, address=slot.address, owner=owner)
     undo.callback(leave_network, parts, member, slot)
+    if not parts.pool.guarded:
+        return slot
     parts.confinement.admit(member, spec.owner)
     if owner:
         parts.wiring.admit(spec.owner)
@@ -265,15 +286,18 @@ def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.E
     hostname = clean_hostname(spec.hostname or spec.name)
     address = slot.address if slot else ""
     files = {
-        "resolv.conf": resolver.render_resolv_conf(_nameservers(parts, spec)),
+        "resolv.conf": resolver.render_resolv_conf(_nameservers(parts, spec, slot)),
         "hosts": resolver.render_hosts(address, hostname),
         "hostname": f"{hostname}\n",
     }
-    root = _mount_root(parts, request, uid_start, files)
+    root = roots.mount_root(parts, request, uid_start, files, making.foreign)
     if making.netns:
         rootfs.mount_sysfs(root / "sys", making.netns)
-    opened = [_open_volume(parts, volume, start, uid_start, undo) for volume in request.volumes]
-    binds = _show_binds(parts, request, uid_start)
+    opened = [roots.open_volume(parts, volume, start, uid_start, undo) for volume in request.volumes]
+    if making.foreign:
+        binds = roots.show_own_binds(parts, request, uid_start, making.foreign)
+    else:
+        binds = roots.show_binds(parts, request, uid_start)
     binds += [
         bundle.Mounted(source=str(path), target=volume.target, writable=True)
         for volume, (_, path) in zip(request.volumes, opened, strict=True)
@@ -283,9 +307,10 @@ def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.E
     )
     binds += attached.mounts
     prepared = _prepare(parts, spec, root, making.netns, uid_start, tuple(binds), hostname)
+    profile = adapting.profile_of(profile, making.foreign)
     bpf = seccomp.compile_bpf(profile) if chosen.takes_bpf else ""
     prepared = msgspec.structs.replace(prepared, profile=profile, seccomp_bpf=bpf)
-    _write_config(layout.bundle(spec.id) / "config.json", spec, prepared)
+    _write_config(layout.bundle(spec.id), adapting.document(spec, prepared, parts.hooks_dirs, making.foreign))
     layout.log(spec.id).parent.mkdir(mode=0o700, exist_ok=True)
     stdio = conmon.Stdio(tty=spec.tty, stdin=spec.stdin, logged=spec.logged)
     pid, conmon_pid = conmon.create(spec.id, chosen.path, _places(layout, spec.id, chosen.state), stdio)
@@ -322,8 +347,10 @@ def _mapping(parts: Parts, uid_start: int | None) -> attaching.Mapping:
     return None if uid_start is None else lambda: parts.namespaces.duplicate(0, uid_start, WIDTH)
 
 
-def _nameservers(parts: Parts, spec: ContainerSpec) -> tuple[str, ...]:
+def _nameservers(parts: Parts, spec: ContainerSpec, slot: Slot | None) -> tuple[str, ...]:
     """The agent is asked first, which knows apps' names and egress rules; should it not answer, the host's servers."""
+    if not parts.pool.guarded:
+        return (parts.pool.nameservers(slot) if slot else ()) or parts.nameservers
     return parts.nameservers if spec.network is NetworkMode.NONE else (rules.GATEWAY, *parts.nameservers)
 
 
@@ -334,46 +361,6 @@ def _places(layout: Layout, container: str, state: str) -> conmon.Places:
         exits=str(layout.exits),
         log=str(layout.log(container)),
     )
-
-
-def _mount_root(parts: Parts, request: Request, uid_start: int | None, files: dict[str, str]) -> Path:
-    spec, layout = request.spec, parts.layout
-    lowers = parts.lowers.of(spec.rootfs, uid_start)
-    scratch, limits = request.scratch_bytes, spec.limits
-    writable = rootfs.Writable(
-        size=scratch or max(_SMALLEST_LAYER, limits.writable_bytes),
-        scratch=str(layout.scratch / f"{spec.id}.ext4") if scratch else "",
-        tmp=0 if scratch else limits.tmp_bytes,
-        foreign=spec.foreign,
-        idmapped=parts.lowers.idmapped,
-    )
-    usr = Path("/usr") if spec.rootfs.host else None
-    return rootfs.assemble(layout.work(spec.id), lowers, uid_start, writable, files, parts.namespaces, usr)
-
-
-def _open_volume(
-    parts: Parts, volume: VolumeBind, start: int, uid_start: int | None, undo: contextlib.ExitStack
-) -> tuple[str, Path]:
-    app_uid = (uid_start or 0) + APP_UID
-    key, path = parts.volumes.open(start, volume.name, volume.size_bytes, app_uid)
-    undo.callback(parts.volumes.release, key)
-    return key, path
-
-
-def _show_binds(parts: Parts, request: Request, uid_start: int | None) -> list[bundle.Mounted]:
-    wanted = list(request.binds)
-    if parts.ca_bundle is not None:
-        wanted.insert(0, Bind(source=str(parts.ca_bundle), target=bundle.CA_BUNDLE))
-    shown: list[bundle.Mounted] = []
-    for number, bind in enumerate(wanted):
-        source, target = Path(bind.source), parts.layout.work(request.spec.id) / f"b{number}"
-        if not source.exists():
-            raise EngineError(f"{source}, to be shown at {bind.target}, does not exist on this host.")
-        rootfs.show_bind(
-            source, target, writable=bind.writable, uid_start=uid_start, namespaces=parts.namespaces
-        )
-        shown.append(bundle.Mounted(source=str(target), target=bind.target, writable=bind.writable))
-    return shown
 
 
 def _prepare(
@@ -387,6 +374,7 @@ def _prepare(
         init=str(host.INIT),
         uid_start=uid_start,
         netns=netns,
+        apparmor=parts.apparmor,
         binds=binds,
         ceilings=ulimits.own_ceilings(),
         oom_score_adj=max(300, own_adjustment),  # tenants go first; lowering needs CAP_SYS_RESOURCE
@@ -397,7 +385,8 @@ def _prepare(
     )
 
 
-def _write_config(file: Path, spec: ContainerSpec, prepared: bundle.Prepared) -> None:
+def _write_config(directory: Path, document: adapting.Document) -> None:
+    file, document = directory / "config.json", hooks.keep_aside(directory, document)
     fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)  # it holds the config vars
     with os.fdopen(fd, "wb") as stream:
-        stream.write(msgspec.json.encode(bundle.render(spec, prepared)))
+        stream.write(msgspec.json.encode(document))

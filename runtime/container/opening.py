@@ -10,7 +10,7 @@ import re
 import shutil
 from pathlib import Path
 
-from runtime.container import conmon, files, host, making, process, rootfs, seccomp, syscalls
+from runtime.container import apparmor, conmon, files, host, making, process, rootfs, seccomp, syscalls
 from runtime.container.cgroup import detect
 from runtime.container.config import EngineConfig
 from runtime.container.layout import Layout
@@ -24,6 +24,9 @@ from runtime.images import hoststack, squashfs
 from runtime.images.shifting import Lowers, Shift
 from runtime.images.store import Images
 from runtime.network import resolver, rules
+from runtime.network.cni import conf
+from runtime.network.cni.attachments import Attachments
+from runtime.network.cni.network import CniNetwork
 from runtime.network.confinement import Confinement
 from runtime.network.nftables import Nftables
 from runtime.network.overlay import Mode
@@ -69,6 +72,8 @@ def open_parts(
         runtime=runtime,
         runtimes=Runtimes(layout, runtime, None if config.runtimes is None else dict(config.runtimes)),
         seccomp_dir=config.seccomp_dir,
+        hooks_dirs=config.hooks_dirs,
+        apparmor=apparmor.load(config.tag),
         cgroups=cgroups,
         owners=owners,
         namespaces=namespaces,
@@ -76,7 +81,8 @@ def open_parts(
         lowers=Lowers(images, layout.copies, layout.home / "stack", shift),
         volumes=Volumes(layout.home / "volumes", run / "vol"),
         data=VolumeStore(layout.data, run / "data"),
-        pool=Pool(config.subnet, names.veth, run / "net", config.pool_size, make_slot),
+        pool=_network(config, layout)
+        or Pool(config.subnet, names.veth, run / "net", config.pool_size, make_slot),
         firewall=firewall,
         names=names,
         wiring=Wiring(
@@ -147,6 +153,14 @@ def _open_network(
     parts: Parts, config: EngineConfig, records: tuple[Record, ...], mounts: MountNamespace
 ) -> None:
     networked = [record for record in records if record.slot >= 0 and record.boot_id == parts.boot_id]
+    if not parts.pool.guarded:
+        _open_cni(parts, networked, mounts)
+        return
+    if attached := Attachments(parts.layout.cni).all():
+        raise EngineError(
+            f"{len(attached)} containers of {parts.layout.home} are on the CNI network {attached[0].chain.name}: set "
+            "PAAS_AGENT_CNI again and stop them (python -m runtime stop) before the agent's own network takes over."
+        )
     members = tuple(making.member_of(parts, record) for record in networked)
     table = rules.render_table(parts.names, config.subnet, config.blocked, parts.nameservers, members)
     owners = (record.owner for record in networked)
@@ -155,6 +169,23 @@ def _open_network(
     taken = tuple((record.slot, record.address) for record in networked)
     mounts.call(parts.pool.adopt, taken)
     parts.pool.open()
+
+
+def _network(config: EngineConfig, layout: Layout) -> CniNetwork | None:
+    """Return the CNI network that is set, None for our own."""
+    if not config.cni:
+        return None
+    try:
+        chain = conf.find(config.cni_conf_dir, config.cni)
+    except ValueError as error:
+        raise EngineError(f"PAAS_AGENT_CNI cannot be used: {error}") from error
+    attachments = Attachments(layout.cni)
+    return CniNetwork(chain, config.cni_bin_dir, attachments, layout.run / "net", layout.cni_prefix)
+
+
+def _open_cni(parts: Parts, networked: list[Record], mounts: MountNamespace) -> None:
+    parts.pool.open()
+    mounts.call(parts.pool.adopt, tuple((record.slot, record.address) for record in networked))
 
 
 def _names(*directories: Path) -> set[str]:

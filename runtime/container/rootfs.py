@@ -19,7 +19,8 @@ from runtime.volumes import loop
 
 # Made as real directories in the writable layer: whatever an image has there (a link to a host path, a file) is
 # covered. crun 1.8 follows a symlinked /dev onto the host (CVE-2026-47766).
-_ROOT_OWNED = ("dev", "proc", "sys", "etc", "var", "usr")
+_MOUNT_POINTS = ("dev", "proc", "sys")
+_ROOT_OWNED = (*_MOUNT_POINTS, "etc", "var", "usr")
 _STICKY = ("tmp", "var/tmp")
 _APP_OWNED = ("app", "run")
 
@@ -40,9 +41,12 @@ class Writable(Struct):
 
 def assemble(
     work: Path, lowers: tuple[Path, ...], uid_start: int | None, writable: Writable, files: dict[str, str],
-    namespaces: UserNamespaces, host_usr: Path | None,
+    namespaces: UserNamespaces, host_usr: Path | None, *, bare: bool = False,
 ) -> Path:  # fmt: skip
-    """Mount the root at `work`/rootfs and return that. `files` (name under etc → text) are written to its /etc."""
+    """Mount the root at `work`/rootfs and return that. `files` (name under etc → text) are written to its /etc.
+
+    `bare`: of its furniture only what keeps mounts within it; the rest is the image's own.
+    """
     target, upper = work / "rootfs", work / "upper"
     for directory in (target, upper):
         directory.mkdir(mode=0o755, parents=True)
@@ -51,7 +55,7 @@ def assemble(
     try:
         _mount_writable(upper, writable, base)
         temporary.append(upper)
-        _furnish(upper / "data", base, files, foreign=writable.foreign)
+        _furnish(upper / "data", base, files, foreign=writable.foreign, bare=bare)
         shift = uid_start if writable.idmapped else None
         shown = [
             _show_lower(work / f"l{n}", path, shift, namespaces, temporary) for n, path in enumerate(lowers)
@@ -163,6 +167,20 @@ def show_bind(
         os.close(userns)
 
 
+def show_own(
+    source: Path, target: Path, *, writable: bool, uid_start: int | None, namespaces: UserNamespaces
+) -> None:
+    """Put a path that belongs to the image where the container's root may reach it, with the owners it has there."""
+    if source.is_dir():
+        target.mkdir(mode=0o755)
+    else:
+        target.touch(mode=0o600)
+    attributes = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
+    _bind_shifted(
+        source, target, attributes | (0 if writable else syscalls.MOUNT_ATTR_RDONLY), uid_start, namespaces
+    )
+
+
 def _mount_writable(upper: Path, writable: Writable, base: int) -> None:
     if writable.scratch:
         file = Path(writable.scratch)
@@ -176,11 +194,12 @@ def _mount_writable(upper: Path, writable: Writable, base: int) -> None:
         (upper / name).mkdir(mode=0o755)
 
 
-def _furnish(root: Path, base: int, files: dict[str, str], *, foreign: bool) -> None:
+def _furnish(root: Path, base: int, files: dict[str, str], *, foreign: bool, bare: bool) -> None:
     os.chown(root, base, base)
     app = base + APP_UID
-    plan = [(name, base, 0o755) for name in _ROOT_OWNED] + [(name, base, 0o1777) for name in _STICKY]
-    plan += [] if foreign else [(name, app, 0o755) for name in _APP_OWNED]
+    plan = [(name, base, 0o755) for name in (_MOUNT_POINTS if bare else _ROOT_OWNED)]
+    plan += [] if bare else [(name, base, 0o1777) for name in _STICKY]
+    plan += [] if bare or foreign else [(name, app, 0o755) for name in _APP_OWNED]
     for name, owner, mode in plan:
         path = root / name
         path.mkdir()

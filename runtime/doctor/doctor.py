@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable
 
 from runtime.container.port import EngineError
-from runtime.doctor import disk, groups, loops, mounts, network, processes
+from runtime.doctor import cni, disk, groups, loops, mounts, network, processes
 from runtime.doctor.place import Known, Leftover, Place, merge
 from runtime.model import DoctorReport, Finding
 
-LOOKS = (processes.look, groups.look, mounts.look, network.look, loops.look, disk.look)
+LOOKS = (processes.look, groups.look, mounts.look, network.look, cni.look, loops.look, disk.look)
 SETTLE_SECONDS = 2.0
 PAUSE_SECONDS = 0.25
 ROUNDS = 3  # what one removal uncovers is removed in the next round

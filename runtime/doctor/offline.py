@@ -85,7 +85,7 @@ def _known(layout: Layout, names: rules.Names, settings: Settings) -> Known:
         slots=frozenset(record.slot for record in here),
         interfaces=frozenset(f"{names.veth}{encode_name(record.slot)}" for record in here),
         addresses=frozenset(record.address for record in here),
-        members=tuple(_member(names, record, starts) for record in here),
+        members=() if settings.cni else tuple(_member(names, record, starts) for record in here),
         volumes=frozenset(key for record in records for key in record.volumes),
         data=frozenset(key.rpartition(":")[0] for record in records for key in record.data),
         images=frozenset(digest.removeprefix("sha256:") for record in records for digest in record.images),

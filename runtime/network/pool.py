@@ -64,7 +64,10 @@ def encode_name(number: int) -> str:
 
 
 class Pool:
-    """Slots of one platform. `run` runs a function in the private mount namespace, where `directory` is."""
+    """Slots of one platform. `guarded`: our firewall stands around them. `run` runs a function in the private mount
+    namespace, where `directory` is."""
+
+    guarded = True
 
     def __init__(
         self, subnet: str, veth: str, directory: Path, size: int, run: Callable[[Callable[[], Slot]], Slot]
@@ -88,7 +91,7 @@ class Pool:
         kept = {number for number, _ in taken}
         for path in self._directory.iterdir():
             if not path.name.isdigit() or int(path.name) not in kept:
-                _unpin(path)
+                unpin(path)
         self._number = max(kept, default=0)
         # Anywhere: the addresses freed last are not known any more, and a router may still send requests there.
         self._last = secrets.randbelow(self._subnet.num_addresses)
@@ -112,7 +115,7 @@ class Pool:
             while True:
                 self._run_release(self._ready.get_nowait())
 
-    def take(self) -> Slot:
+    def take(self, container: str) -> Slot:
         """Return a ready slot, or make one when the pool is empty."""
         try:
             return self._ready.get_nowait()
@@ -148,9 +151,13 @@ class Pool:
             path=str(self._directory / str(number)),
         )
 
+    def nameservers(self, slot: Slot) -> tuple[str, ...]:
+        """Return those that the network itself names: this one has none."""
+        return ()
+
     def release(self, slot: Slot) -> None:
         """Drop a slot: unmounting its namespace also deletes the veth pair. Runs in the mount namespace."""
-        _unpin(Path(slot.path))
+        unpin(Path(slot.path))
         with self._lock:
             self._used.discard(slot.address)
             self._live.pop(slot.number, None)
@@ -208,7 +215,7 @@ class Pool:
         try:
             enter()
             try:
-                _pin(Path(slot.path))
+                pin(Path(slot.path))
                 self._furnish(slot, host)
             finally:
                 syscalls.setns(host, syscalls.CLONE_NEWNET)
@@ -222,9 +229,8 @@ class Pool:
 
     def _furnish(self, slot: Slot, host: int) -> None:
         """Inside the new namespace: addresses, routes and the settings an unprivileged app cannot make itself."""
+        set_up_namespace()
         sysctl = Path("/proc/sys/net")
-        (sysctl / "ipv4/ip_unprivileged_port_start").write_text("0\n")
-        (sysctl / "ipv4/ping_group_range").write_text("0 2147483647\n")
         if (sysctl / "ipv6/conf/default/disable_ipv6").exists():
             (sysctl / "ipv6/conf/default/disable_ipv6").write_text("1\n")
         with Netlink() as netlink:
@@ -240,6 +246,13 @@ class Pool:
         return f"{self._veth}{encode_name(number)}"
 
 
+def set_up_namespace() -> None:
+    """Inside a new namespace: what an unprivileged app may do there and cannot allow itself."""
+    sysctl = Path("/proc/sys/net/ipv4")
+    (sysctl / "ip_unprivileged_port_start").write_text("0\n")
+    (sysctl / "ping_group_range").write_text("0 2147483647\n")
+
+
 def outgoing_mtu(routes: Path = Path("/proc/net/route"), devices: Path = Path("/sys/class/net")) -> int:
     """Return the MTU of the interface with the default route, so that packets need no fragmenting; else 1500."""
     for line in routes.read_text().splitlines()[1:]:
@@ -250,12 +263,14 @@ def outgoing_mtu(routes: Path = Path("/proc/net/route"), devices: Path = Path("/
     return 1500
 
 
-def _pin(path: Path) -> None:
+def pin(path: Path) -> None:
+    """Keep the calling thread's network namespace at `path`."""
     path.touch(mode=0o600)
     syscalls.mount("/proc/thread-self/ns/net", path, "", syscalls.MS_BIND)
 
 
-def _unpin(path: Path) -> None:
+def unpin(path: Path) -> None:
+    """Let go of the namespace at `path`. Nothing when it is gone."""
     with contextlib.suppress(OSError):
         syscalls.umount(path)
     path.unlink(missing_ok=True)

@@ -38,6 +38,7 @@ from runtime.model import (
     Stream,
     WantedState,
 )
+from tests.system.runtime.bundles import change, make_bundle
 
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[3]
@@ -274,3 +275,17 @@ def test_an_instance_whose_supervisor_was_killed_is_replaced(agent: RealAgent) -
     second = in_state(client, "i1", InstanceState.UP, 20)
     assert (second.last_exit.reason, second.started_at > first.started_at) == (ExitReason.LOST, True)
     assert fetch(second.address) == 200
+
+
+def test_a_bundle_runs_from_the_command_line(agent: RealAgent, tmp_path: Path) -> None:
+    agent.start()
+    bundle = make_bundle(tmp_path / "bundle")
+    change(bundle, "sh", "-c", "cat /etc/motto; id -u; exit 4")
+    for runtime in ("crun", "runc"):
+        ran = agent.command("run", "--bundle", str(bundle), "--runtime", runtime)
+        assert (ran.returncode, ran.stdout) == (4, "from the bundle\n0\n"), ran.stderr
+    refused = agent.command("run", "--bundle", str(bundle), "--runtime", "runsc")
+    assert "The runtime 'runsc' is not installed on this host" in refused.stderr
+    assert refused.returncode == 1
+    neither = agent.command("run")
+    assert (neither.returncode, "or run --bundle DIR" in neither.stderr) == (2, True)
