@@ -1,6 +1,6 @@
-"""Node apps: npm installs from the lock file, the build script runs, dev dependencies go.
+"""Node apps: packages from the lock file, the build script, dev dependencies gone again.
 
-In: package.json, best with package-lock.json.  Out: `node_modules`, build products, the default web process.
+In: package.json, best with a lock file.  Out: packages, build products, the default web process.
 """
 
 from __future__ import annotations
@@ -9,11 +9,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..command import capture
 from ..errors import BuildError
-from ..node_version import is_exact, parse_version, satisfies
 from ..workspace import Buildpack, Compiled, Workspace
-from .node_packages import build_script, install_modules, npm_environment, prune_modules, run_script
+from .node_choice import ChosenNode, choose_node
+from .node_managers import choose_manager
+from .node_packages import (
+    build_script,
+    fill,
+    keeps_dev,
+    node_environment,
+    prune,
+    run_script,
+    settle_modules,
+    with_manager,
+)
 from .node_shims import write_shims
 
 WORKER_MB = 512
@@ -25,29 +34,47 @@ def detect(app: Path) -> bool:
 
 def compile_app(work: Workspace) -> Compiled:
     work.output.step("Node.js app detected")
+    node = build_node(work, read_package(work.app / "package.json"))
     package = read_package(work.app / "package.json")
-    version = node_version(work)
-    check_engines(work, package, version)
-    work.output.info(f"Using Node.js {version} (stack {work.stack.name})")
-    script = build_script(package)
-    env = npm_environment(work)
-    with work.timed("install"):
-        install_modules(work, package, version, env, with_dev=bool(script))
-    if script:
-        with work.timed("build_script"):
-            run_script(work, script, env)
-            prune_modules(work, env)
-    write_shims(work.app)
     web = start_command(work.app, package)
     reason = "" if web else "package.json has no start script and there is no server.js."
     return Compiled(
-        version=version,
+        version=node.version,
         processes={"web": web} if web else {},
-        env=runtime_env(work.app),
+        env=runtime_env(work.app, node),
         web_memory_mb=WORKER_MB,
         no_web=reason,
-        node=version,
+        node=node.version,
+        dependencies=("node_modules", ".yarn/cache", ".yarn/unplugged", ".paas/node"),
     )
+
+
+def build_node(work: Workspace, package: dict[str, Any]) -> ChosenNode:
+    """Install, build, prune; which Node.js it was done with."""
+    manager, warning = choose_manager(work.app, package)
+    if warning:
+        work.output.warn(warning)
+    env = node_environment(work, manager)
+    node = choose_node(work, package, env)
+    env = with_manager(work, manager, node, env)
+    scripts = package.get("scripts", {})
+    script = build_script(package)
+    if scripts.get("heroku-prebuild"):
+        run_script(work, manager, "heroku-prebuild", env)
+    with work.timed("install"):
+        with_dev = bool(script or scripts.get("heroku-cleanup")) or keeps_dev(work)
+        fill(work, package, manager, node, env, with_dev=with_dev)
+    if script:
+        with work.timed("build_script"):
+            run_script(work, manager, script, env)
+    if with_dev and not keeps_dev(work):
+        with work.timed("prune"):
+            prune(work, manager, env)
+    if scripts.get("heroku-cleanup"):
+        run_script(work, manager, "heroku-cleanup", env)
+    settle_modules(work.app / "node_modules")
+    write_shims(work.app)
+    return node
 
 
 def read_package(path: Path) -> dict[str, Any]:
@@ -68,35 +95,6 @@ def read_package(path: Path) -> dict[str, Any]:
     return data
 
 
-def node_version(work: Workspace) -> str:
-    """`20.19.2`, asked from the stack."""
-    version = capture([str(work.stack.node), "--version"], work.env).removeprefix("v")
-    if not version:
-        message = f"Stack {work.stack.name} has no Node.js ({work.stack.node} does not run)."
-        raise BuildError("node_missing", message, hint="Choose a stack with Node.js, such as debian-13.")
-    return version
-
-
-def check_engines(work: Workspace, package: dict[str, Any], version: str) -> None:
-    """Refuse a Node that engines.node excludes; of an exact version only the major part is demanded."""
-    wanted = package.get("engines", {}).get("node")
-    if wanted is None:
-        return
-    hint = f'Write "node": "{version.partition(".")[0]}.x" into engines, or choose a stack with the Node.js you need.'
-    try:
-        fits = satisfies(parse_version(version), str(wanted))
-    except ValueError as error:
-        message = f"engines.node in package.json is {str(wanted)!r}, which is no version range."
-        raise BuildError("node_version_invalid", message, hint=hint) from error
-    if fits:
-        return
-    if is_exact(str(wanted)) and parse_version(str(wanted).strip(" v="))[0] == parse_version(version)[0]:
-        work.output.info(f"engines.node asks for {wanted}: minor and patch level are the stack's, {version}")
-        return
-    message = f"package.json asks for Node.js {wanted}, stack {work.stack.name} has {version}."
-    raise BuildError("node_version_unsupported", message, hint=hint)
-
-
 def start_command(app: Path, package: dict[str, Any]) -> str:
     """`npm start` when it can work: a start script, or npm's own default of server.js."""
     if package.get("scripts", {}).get("start") or (app / "server.js").is_file():
@@ -104,12 +102,16 @@ def start_command(app: Path, package: dict[str, Any]) -> str:
     return ""
 
 
-def runtime_env(app: Path) -> dict[str, str]:
+def runtime_env(app: Path, node: ChosenNode) -> dict[str, str]:
+    own = f"{node.home}/bin:" if node.home else ""
+    pnp = app / ".pnp.cjs"
+    options = {"NODE_OPTIONS": f"--require {pnp}"} if pnp.is_file() else {}
     return {
-        "PATH": f"{app}/.paas/bin:{app}/node_modules/.bin:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{app}/.paas/bin:{app}/node_modules/.bin:{own}/usr/local/bin:/usr/bin:/bin",
         "NODE_ENV": "production",
-        "NODE_HOME": "/usr",
+        "NODE_HOME": str(node.home or "/usr"),
         "LANG": "C.UTF-8",
+        **options,
     }
 
 

@@ -1,27 +1,31 @@
-"""Fills `node_modules` and runs the app's build script.
+"""Fills `node_modules` and runs the app's own scripts.
 
-In: package.json, package-lock.json.  Out: `node_modules`; the same as last time, from the cache, when nothing that it
-was made from has changed.
+In: a manager, a Node.js, package.json and its lock file.  Out: the packages; the same as last time, from the cache,
+when nothing that they were made from has changed.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..command import run
+from ..command import capture, run
 from ..errors import BuildError
 from ..tree_cache import key_of, restore, save
 from ..workspace import Workspace
+from .node_choice import ChosenNode
+from .node_errors import explain_node
+from .node_managers import Manager, committed_yarn
+from .node_tools import fetch, npm_for, program_of
 
-FORMAT = "node-1"
-LOCKS = ("package-lock.json", "npm-shrinkwrap.json")
-FOREIGN_LOCKS = ("yarn.lock", "pnpm-lock.yaml", "bun.lockb", "bun.lock")
+FORMAT = "node-2"
+YARN_HOST = "https://registry.yarnpkg.com/"
 HOOKS = ("preinstall", "install", "postinstall", "prepare", "preprepare", "postprepare")
+LOCAL = (b"file:", b"link:", b"portal:", b'"link": true')  # packages of the tree itself
+SETTINGS = (".npmrc", ".yarnrc", ".yarnrc.yml", ".pnpmfile.cjs", "pnpm-workspace.yaml")
 
 
 def build_script(package: Mapping[str, Any]) -> str:
@@ -30,7 +34,16 @@ def build_script(package: Mapping[str, Any]) -> str:
     return next((name for name in ("heroku-postbuild", "build") if scripts.get(name)), "")
 
 
-def npm_environment(work: Workspace) -> dict[str, str]:
+def keeps_dev(work: Workspace) -> bool:
+    """Whether dev dependencies stay in the slug: asked for by the variables that Heroku knows."""
+    env = work.env
+    off = any(env.get(name, "").lower() == "false" for name in ("NPM_CONFIG_PRODUCTION", "YARN_PRODUCTION"))
+    return off or env.get("NODE_ENV", "production") != "production"
+
+
+def node_environment(work: Workspace, manager: Manager) -> dict[str, str]:
+    """What every manager sees. Config vars win over defaults."""
+    given = {name: value for name, value in work.env.items() if name != "NPM_CONFIG_PRODUCTION"}
     return {
         "NPM_CONFIG_CACHE": str(work.cache_dir("npm")),
         "NPM_CONFIG_AUDIT": "false",
@@ -39,9 +52,10 @@ def npm_environment(work: Workspace) -> dict[str, str]:
         "NPM_CONFIG_LOGLEVEL": "error",
         "NPM_CONFIG_PROGRESS": "false",
         "NPM_CONFIG_PREFER_OFFLINE": "true",
-        # native addons compile against the stack's headers instead of downloading some
+        "NPM_CONFIG_STORE_DIR": str(work.cache_dir("pnpm")),
+        # native addons compile against the headers at hand instead of downloading some
         "NPM_CONFIG_NODEDIR": "/usr",
-        **work.env,
+        **given,
         "NODE_ENV": work.env.get("NODE_ENV", "production"),
         "PATH": f"{work.app}/node_modules/.bin:{work.env.get('PATH', '/usr/bin:/bin')}",
         "CI": "true",
@@ -49,123 +63,154 @@ def npm_environment(work: Workspace) -> dict[str, str]:
     }
 
 
-def install_modules(
-    work: Workspace, package: Mapping[str, Any], version: str, env: Mapping[str, str], *, with_dev: bool
-) -> None:
-    """Run npm, or restore what it made last time."""
-    lock = next((work.app / name for name in LOCKS if (work.app / name).is_file()), None)
+def with_manager(
+    work: Workspace, manager: Manager, node: ChosenNode, env: Mapping[str, str]
+) -> dict[str, str]:
+    """Put the chosen Node.js and the manager's program on the path."""
+    front = [f"{node.home}/bin"] if node.home else []
+    tool = manager.tool or (npm_for(node.version) if manager.kind == "npm" and node.home else "")
+    ready = (
+        {**env, "NPM_CONFIG_NODEDIR": str(node.home)}
+        if node.home and "NPM_CONFIG_NODEDIR" not in work.env
+        else dict(env)
+    )
+    if tool:
+        front.insert(0, str(program_of(fetch(work, tool, env), manager.program).parent))
+        work.output.info(f"Using {tool} from the npm registry")
+    own = committed_yarn(work.app) if manager.kind == "berry" else None
+    if own is not None:
+        front.insert(0, str(own_yarn(work, own)))
+    if manager.program == "yarn":
+        ready |= yarn_settings(work, manager, env)
+    return {**ready, "PATH": os.pathsep.join([*front, env["PATH"]])}
+
+
+def own_yarn(work: Workspace, script: Path) -> Path:
+    """A folder with a `yarn` that is the app's own (`yarnPath`)."""
+    program = work.scratch / "yarn" / "yarn"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f'#!/bin/sh\nexec node "{script}" "$@"\n')
+    program.chmod(0o755)
+    return program.parent
+
+
+def yarn_settings(work: Workspace, manager: Manager, env: Mapping[str, str]) -> dict[str, str]:
+    """Yarn has a registry of its own; npm's holds the same, and a proxy that was set for npm is meant for all."""
+    registry = capture(["npm", "config", "get", "registry"], env).rstrip("/") or YARN_HOST.rstrip("/")
+    folder = str(work.cache_dir("yarn"))
+    if manager.kind == "yarn":
+        use_registry(work.app / "yarn.lock", registry)
+        return {"YARN_REGISTRY": registry, "YARN_CACHE_FOLDER": folder, "npm_config_registry": registry}
+    archives = str(work.app / ".yarn" / "cache") if manager.pnp else folder
+    return {
+        "YARN_NPM_REGISTRY_SERVER": work.env.get("YARN_NPM_REGISTRY_SERVER", registry),
+        "YARN_CACHE_FOLDER": archives,
+        "YARN_GLOBAL_FOLDER": folder,
+        "YARN_ENABLE_GLOBAL_CACHE": "false",
+        "YARN_ENABLE_TELEMETRY": "0",
+        "YARN_ENABLE_PROGRESS_BARS": "false",
+        "YARN_ENABLE_INLINE_BUILDS": "true",
+    }
+
+
+def use_registry(lock: Path, registry: str) -> None:
+    """Yarn 1 notes whole addresses in its lock; the hashes beside them stay what decides."""
+    text = lock.read_bytes() if lock.is_file() else b""
+    if YARN_HOST.encode() in text:
+        lock.write_bytes(text.replace(YARN_HOST.encode(), f"{registry}/".encode()))
+
+
+def fill(
+    work: Workspace, package: Mapping[str, Any], manager: Manager, node: ChosenNode, env: Mapping[str, str], *,
+    with_dev: bool,
+) -> None:  # fmt: skip
+    """Run the manager, or restore what it made last time."""
     modules = work.app / "node_modules"
-    if os.path.lexists(modules):
-        work.output.warn("node_modules is part of the commit: it is replaced. Add it to .gitignore.")
-        shutil.rmtree(modules) if modules.is_dir() and not modules.is_symlink() else modules.unlink()
-    warn_about_lock(work, lock)
-    key = modules_key(work, package, lock, version, with_dev=with_dev)
+    discard_committed(work, modules)
+    key = modules_key(work, package, manager, node.version, with_dev=with_dev)
     if key and restore(work.cache, "node_modules", key, modules):
-        work.output.step(
-            f"{lock.name if lock else 'package.json'} unchanged: node_modules restored from the cache"
-        )
+        work.output.step(f"{manager.lock} unchanged: node_modules restored from the cache")
         return
-    argv = ["npm", "ci" if lock else "install", "--include=dev" if with_dev else "--omit=dev"]
-    if not lock:
-        argv.append("--no-package-lock")
+    argv = manager.install(with_dev=with_dev)
     work.output.step(f"Installing dependencies: {' '.join(argv)}")
     done = run(argv, cwd=work.app, env=env, output=work.output)
     if done.code != 0:
-        raise explain_npm(done.text)
+        raise explain_node(done.text, manager.program, manager.lock)
     if key and modules.is_dir():
         save(work.cache, "node_modules", key, modules)
 
 
-def warn_about_lock(work: Workspace, lock: Path | None) -> None:
-    if lock is not None:
-        return
-    foreign = next((name for name in FOREIGN_LOCKS if (work.app / name).is_file()), "")
-    reason = f"{foreign} is not read" if foreign else "package-lock.json is missing"
-    work.output.warn(
-        f"{reason}: versions may differ from build to build. Run `npm install` and commit package-lock.json."
-    )
+def discard_committed(work: Workspace, modules: Path) -> None:
+    if os.path.lexists(modules):
+        work.output.warn("node_modules is part of the commit: it is replaced. Add it to .gitignore.")
+        shutil.rmtree(modules) if modules.is_dir() and not modules.is_symlink() else modules.unlink()
+
+
+def settle_modules(modules: Path) -> None:
+    """Remove what managers note about this one run: times would be in every slug."""
+    for name in (
+        ".modules.yaml",
+        ".yarn-integrity",
+        ".pnpm-workspace-state.json",
+        ".pnpm-workspace-state-v1.json",
+    ):
+        (modules / name).unlink(missing_ok=True)
 
 
 def modules_key(
-    work: Workspace, package: Mapping[str, Any], lock: Path | None, version: str, *, with_dev: bool
+    work: Workspace, package: Mapping[str, Any], manager: Manager, version: str, *, with_dev: bool
 ) -> str:
-    """A key of all that npm reads; '' when more than that decides (no lock, install hooks, local packages)."""
+    """A key of all that the manager reads; '' when more than that decides (no lock, install hooks, local packages)."""
     hooks = [name for name in HOOKS if package.get("scripts", {}).get(name)]
-    if lock is None or hooks or package.get("workspaces"):
+    several = package.get("workspaces") or (work.app / "pnpm-workspace.yaml").is_file()
+    if not manager.lock or manager.pnp or hooks or several:
         return ""
-    content = lock.read_bytes()
-    if b'"file:' in content or b'"link": true' in content:
+    content = (work.app / manager.lock).read_bytes()
+    if any(mark in content for mark in LOCAL):
         return ""
-    npmrc = work.app / ".npmrc"
-    declared = [repr(sorted(package.get(field, {}).items())) for field in ("dependencies", "devDependencies")]
-    settings = sorted(f"{k}={v}" for k, v in work.env.items() if k.upper().startswith("NPM_CONFIG_"))
-    extra = npmrc.read_bytes() if npmrc.is_file() else b""
+    files = [(work.app / name).read_bytes() if (work.app / name).is_file() else b"" for name in SETTINGS]
+    declared = [
+        repr(sorted(package.get(field, {}).items()))
+        for field in ("dependencies", "devDependencies", "optionalDependencies", "resolutions", "overrides")
+    ]
+    settings = sorted(
+        f"{k}={v}"
+        for k, v in work.env.items()
+        if k.upper().startswith(("NPM_CONFIG_", "YARN_")) or k == "NODE_ENV"
+    )
     # bin links hold relative paths only, so the place of the app is not part of the key
-    return key_of([FORMAT, work.stack.name, version, str(with_dev), content, extra, *declared, *settings])
+    parts: list[bytes | str] = [
+        FORMAT,
+        work.stack.name,
+        version,
+        manager.kind,
+        manager.tool,
+        str(with_dev),
+        content,
+    ]
+    return key_of([*parts, *files, *declared, *settings])
 
 
-def run_script(work: Workspace, script: str, env: Mapping[str, str]) -> None:
-    work.output.step(f"Running build script: npm run {script}")
-    done = run(["npm", "run", script], cwd=work.app, env=env, output=work.output)
-    if done.code != 0:
-        hint = f"Run `npm run {script}` on a clean clone, correct it and push again."
-        message = f"The build script {script!r} of package.json failed (exit code {done.code})."
-        raise BuildError("build_script_failed", message, hint=hint)
-
-
-def prune_modules(work: Workspace, env: Mapping[str, str]) -> None:
-    if not (work.app / "node_modules").is_dir():
+def run_script(work: Workspace, manager: Manager, script: str, env: Mapping[str, str]) -> None:
+    argv = manager.run(script)
+    kind = "build script" if script in ("build", "heroku-postbuild") else "script"
+    work.output.step(f"Running {kind}: {' '.join(argv)}")
+    done = run(argv, cwd=work.app, env=env, output=work.output)
+    if done.code == 0:
         return
-    done = run(["npm", "prune", "--omit=dev", "--no-package-lock"], cwd=work.app, env=env, output=None)
+    message = f"The {kind} {script!r} of package.json failed (exit code {done.code})."
+    hint = f"Run `{' '.join(argv)}` on a clean clone, correct it and push again."
+    if "heap out of memory" in done.text:
+        hint = "Node.js ran out of memory: set NODE_OPTIONS=--max-old-space-size=1536 as a config var."
+    elif "not found" in done.text:
+        hint += " A program that is not found must be among dependencies or devDependencies."
+    raise BuildError("build_script_failed", message, hint=hint)
+
+
+def prune(work: Workspace, manager: Manager, env: Mapping[str, str]) -> None:
+    if not (work.app / "node_modules").is_dir() and not manager.pnp:
+        return
+    work.output.step("Removing dev dependencies")
+    done = run(manager.prune(), cwd=work.app, env=env, output=None)
     if done.code != 0:
         work.output.warn("Dev dependencies could not be removed; the slug is larger than it has to be.")
-
-
-def explain_npm(text: str) -> BuildError:
-    """npm's failures that have a plain cause; else its last lines."""
-    missing = re.search(r"404\s+Not Found - GET \S+/(\S+?)(?: - |\s|$)", text) or re.search(
-        r"'([^']+)' is not in (?:this|the npm) registry", text
-    )
-    if "ETARGET" in text:
-        wanted = re.search(r"No matching version found for (\S+?)\.?(?:\s|$)", text)
-        message = f"There is no version {wanted[1] if wanted else 'as asked for'} in the npm registry."
-        return BuildError(
-            "requirements_unresolvable",
-            message,
-            hint="Correct package.json, run `npm install`, commit and push.",
-        )
-    if "E404" in text:
-        name = missing[1].replace("%2f", "/") if missing else "A package"
-        message = f"{name} is not in the npm registry."
-        return BuildError(
-            "requirements_unresolvable", message, hint="Correct its name, or set up the registry in .npmrc."
-        )
-    if "can only install packages when your package.json and package-lock" in text or "EUSAGE" in text:
-        message = "package-lock.json does not match package.json."
-        return BuildError(
-            "lock_outdated", message, hint="Run `npm install`, commit package-lock.json and push again."
-        )
-    if "ERESOLVE" in text:
-        details = npm_lines(text)
-        return BuildError(
-            "requirements_unresolvable",
-            "npm cannot resolve the dependencies.",
-            details=details,
-            hint="Align the versions.",
-        )
-    if any(code in text for code in ("ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "ECONNRESET")):
-        message = "The package registry could not be reached."
-        return BuildError(
-            "registry_unreachable", message, details=npm_lines(text), hint="Push again in a minute."
-        )
-    return BuildError("install_failed", "npm could not install the dependencies.", details=npm_lines(text))
-
-
-def npm_lines(text: str) -> tuple[str, ...]:
-    lines = [re.sub(r"^npm (ERR!|error) ?", "", line) for line in text.splitlines()]
-    kept = [
-        line[:200]
-        for line in lines
-        if line.strip() and "A complete log of this run" not in line and "-debug-" not in line
-    ]
-    return tuple(kept[:10])

@@ -1,6 +1,6 @@
-"""npm and npx at run time.
+"""npm, yarn, pnpm and npx at run time.
 
-In: an app folder.  Out: `.paas/bin/npm` and `npx`: they start scripts and installed programs and get out of the way,
+In: an app folder.  Out: `.paas/bin/npm` and its like: they start scripts and installed programs and get out of the way,
 so that the app gets the signals and no npm stays in memory. Run images have no npm; where one is, it does the rest.
 """
 
@@ -9,14 +9,23 @@ from __future__ import annotations
 from pathlib import Path
 
 NPM = r"""#!/bin/sh
-# npm at run time: `npm start`, `npm run NAME [-- ARGS]`, `npm test`. Installing belongs to the build.
+# npm, yarn and pnpm at run time: `npm start`, `npm run NAME [-- ARGS]`, `yarn NAME`. Installing belongs to the build.
+manager=${0##*/}
+case "$manager:$1" in
+  yarn:node | pnpm:node) shift; exec node "$@" ;;
+  yarn:start | yarn:run | yarn:exec | yarn:test | pnpm:start | pnpm:run | pnpm:exec | pnpm:test) ;;
+  yarn:* | pnpm:*)
+    [ -x "node_modules/.bin/$1" ] && program=$1 && shift && exec "node_modules/.bin/$program" "$@"
+    set -- run "$@"
+    ;;
+esac
 case "$1" in
   start|test|stop|restart) script=$1; shift ;;
   run|run-script|rum|urn) script=${2:-}; shift; [ $# -gt 0 ] && shift ;;
   exec|x) shift; [ "$1" = "--" ] && shift; exec npx "$@" ;;
   *)
-    [ -x /usr/bin/npm ] && exec /usr/bin/npm "$@"
-    echo "npm $1: at run time there are start, test, run and exec; the build installs packages." >&2
+    [ $manager = npm ] && [ -x /usr/bin/npm ] && exec /usr/bin/npm "$@"
+    echo "$manager $1: at run time there are start, test, run and exec; the build installs packages." >&2
     exit 1
     ;;
 esac
@@ -44,10 +53,10 @@ exit 1
 
 
 def write_shims(app: Path) -> None:
-    """Write both programs; they come first on PATH."""
+    """Write the programs; they come first on PATH."""
     folder = app / ".paas" / "bin"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in (("npm", NPM), ("npx", NPX)):
+    for name, text in (("npm", NPM), ("yarn", NPM), ("pnpm", NPM), ("npx", NPX)):
         program = folder / name
         program.write_text(text, encoding="utf-8")
         program.chmod(0o755)

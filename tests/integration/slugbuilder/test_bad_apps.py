@@ -115,7 +115,12 @@ def package(**fields):
 
 def test_an_engine_that_the_stack_has_not(work):
     built = build(app(work, {"package.json": package(engines={"node": ">=99"}), "server.js": ""}), work)
-    failed(built, "node_version_unsupported", "package.json asks for Node.js >=99, stack host has")
+    failed(built, "node_version_unsupported", "There is no Node.js >=99: the npm registry has versions")
+
+
+def test_an_engine_that_is_too_old(work):
+    built = build(app(work, {"package.json": package(engines={"node": "0.10.x"}), "server.js": ""}), work)
+    failed(built, "node_version_unsupported", "asks for Node.js 0.10.x; there is", "on stack host")
 
 
 def test_an_engine_that_is_none(work):

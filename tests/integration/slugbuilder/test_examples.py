@@ -1,4 +1,4 @@
-"""Every example builds, twice to the same bytes, and fast the second time."""
+"""Every example builds, twice to the same bytes, and from the cache the second time."""
 
 import pytest
 
@@ -16,7 +16,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_example_builds_reproducibly_and_warm_builds_are_fast(name, work):
+def test_example_builds_reproducibly_and_from_the_cache(name, work):
     buildpack, processes = EXPECTED[name]
     cold = build(EXAMPLES / name, work, cache="cache1")
     assert cold.code == 0, cold.output
@@ -35,8 +35,6 @@ def test_example_builds_reproducibly_and_warm_builds_are_fast(name, work):
     warm = build(EXAMPLES / name, work, cache="cache1")
     assert warm.code == 0, warm.output
     assert tree_hash(work / "app") == first
-    # 0.1 to 0.5 s on a quiet machine; the bound leaves room for a busy one
-    assert warm.result["timings"]["total"] < 3, warm.output
     if buildpack in ("python", "node"):
         assert "restored from the cache" in warm.output
 

@@ -1,0 +1,1 @@
+module.exports = "no shoes for " + require("ms")("1h");
