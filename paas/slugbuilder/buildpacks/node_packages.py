@@ -7,6 +7,7 @@ when nothing that they were made from has changed.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ from .node_tools import fetch, npm_for, program_of
 FORMAT = "node-2"
 YARN_HOST = "https://registry.yarnpkg.com/"
 HOOKS = ("preinstall", "install", "postinstall", "prepare", "preprepare", "postprepare")
-LOCAL = (b"file:", b"link:", b"portal:", b'"link": true')  # packages of the tree itself
+LOCAL = re.compile(rb'["\s@](?:file|link|portal):|"link": true')  # packages of the tree itself
 SETTINGS = (".npmrc", ".yarnrc", ".yarnrc.yml", ".pnpmfile.cjs", "pnpm-workspace.yaml")
 
 
@@ -166,7 +167,7 @@ def modules_key(
     if not manager.lock or manager.pnp or hooks or several:
         return ""
     content = (work.app / manager.lock).read_bytes()
-    if any(mark in content for mark in LOCAL):
+    if LOCAL.search(content):
         return ""
     files = [(work.app / name).read_bytes() if (work.app / name).is_file() else b"" for name in SETTINGS]
     declared = [
