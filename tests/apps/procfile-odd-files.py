@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
         found = sum(len(names) for folder, _, names in os.walk(".") if "/.paas" not in folder)
         modes = [oct(os.stat(name).st_mode & 0o777) for name in ("run.sh", "plain.sh")]
         text = open("link", encoding="utf-8").read().strip()
-        names = all(os.path.exists(name) for name in %r)
+        names = all(os.path.exists(name) for name in NAMES)
         body = f"{found} files, {modes}, {text}, {names}, {sorted(os.listdir('linked-folder'))}"
         self.send_response(200)
         self.end_headers()
@@ -40,8 +40,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 HTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()
-"""
-    % (NAMES,)
+""".replace("NAMES", repr(NAMES))
 )
 Path("Procfile").write_text("web: ./run.sh\n")
 assert os.access("run.sh", os.X_OK)
