@@ -89,6 +89,8 @@ ALIASES = {
     "restart": "ps:restart",
     "run:inside": "ps:exec",
     "run:detached": "run",
+    "ps:resize": "ps:scale",
+    "ps:type": "ps:scale",
     "scale": "ps:scale",
     "stop": "ps:stop",
 }

@@ -22,5 +22,6 @@ def stored_exit(info: ExitInfo | None) -> Any:
     """Return how a run ended as a JSON column gives it back, so that the same end compares as equal."""
     if info is None:
         return None
-    tail = tuple(storable(line) for line in info.tail)
-    return json.loads(encode(msgspec.structs.replace(info, message=storable(info.message), tail=tail)))
+    head, tail = (tuple(storable(line) for line in lines) for lines in (info.head, info.tail))
+    kept = msgspec.structs.replace(info, message=storable(info.message), head=head, tail=tail)
+    return json.loads(encode(kept))

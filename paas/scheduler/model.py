@@ -39,13 +39,18 @@ class CommandState(StrEnum):
 
 @dataclass(frozen=True)
 class Process:
-    """A process type of a release. Instances with the same `template` need no restart."""
+    """A process type of a release. Instances with the same `template` need no restart.
+
+    `base` is the template without the size: instances that differ in nothing else are resized while they run ('': none
+    is).
+    """
 
     type: str
     quantity: int
     template: str
     memory_bytes: int
     routable: bool
+    base: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,11 @@ class DeploymentView:
 
 @dataclass(frozen=True)
 class InstanceView:
-    """`up`: healthy. `gone`: its host no longer has it. `failure`: why its last run ended ('' if it never did)."""
+    """`up`: healthy. `gone`: its host no longer has it. `failure`: why its last run ended ('' if it never did).
+
+    `base` as in `Process`; `memory_bytes` is what its host has promised it; `refused`: its host says that what it uses
+    does not fit in its new size.
+    """
 
     id: UUID
     type: str
@@ -88,6 +97,9 @@ class InstanceView:
     failure: str = ""
     failure_id: str = ""
     drained: bool = False
+    base: str = ""
+    memory_bytes: int = 0
+    refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +134,17 @@ class Start:
     number: int
     template: str
     host: UUID
+    reason: str
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Give a running instance the size, and the name, that `release` wants; it is not restarted."""
+
+    instance: UUID
+    release: UUID
+    type: str
+    template: str
     reason: str
 
 
@@ -168,7 +191,7 @@ class Fail:
     reason: str
 
 
-Action = Start | Drain | Stop | Forget | RunCommand | Advance | Fail
+Action = Start | Resize | Drain | Stop | Forget | RunCommand | Advance | Fail
 
 
 @dataclass(frozen=True)

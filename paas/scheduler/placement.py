@@ -18,6 +18,15 @@ def choose(hosts: Sequence[HostView], memory_bytes: int) -> HostView | None:
     return min(fitting, key=lambda host: (host.instances_of_app, -host.free_bytes, host.id), default=None)
 
 
+def grow(hosts: Sequence[HostView], on: UUID, extra_bytes: int) -> list[HostView] | None:
+    """Return the hosts with one holding `extra_bytes` more, None when it has no room. Less always fits."""
+    host = next((host for host in hosts if host.id == on), None)
+    if host is None or (extra_bytes > 0 and host.free_bytes < extra_bytes):
+        return None
+    grown = replace(host, free_bytes=host.free_bytes - extra_bytes)
+    return [grown if one is host else one for one in hosts]
+
+
 def occupy(hosts: Sequence[HostView], chosen: UUID, memory_bytes: int) -> list[HostView]:
     """Return the hosts with `chosen` holding one more instance of `memory_bytes`."""
     return [

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from paas.scheduler import placement
+from paas.scheduler import placement, resizing
 from paas.scheduler.model import (
     Action,
     Advance,
@@ -26,6 +26,7 @@ from paas.scheduler.model import (
     Plan,
     Process,
     ReleaseView,
+    Resize,
     RunCommand,
     Snapshot,
     Start,
@@ -100,10 +101,11 @@ def _converge(draft: _Draft, release: ReleaseView | None, running: list[Instance
     for type_ in sorted({one.type for one in running} | set(processes)):
         process = processes.get(type_)
         mine = [one for one in running if one.type == type_]
-        matching = [one for one in mine if process and one.template == process.template]
+        matching = [one for one in mine if process and one.template == process.template and not one.refused]
         quantity = process.quantity if process else 0
         keep = sorted(matching, key=lambda one: (not one.up, one.number))[:quantity]
         if release and process:
+            keep += _resize(draft, release, process, mine, quantity - len(keep))
             _start_missing(draft, release, process, keep)
         replaced = sum(one.up for one in keep) >= quantity
         routable = process.routable if process else type_ == "web"
@@ -112,6 +114,19 @@ def _converge(draft: _Draft, release: ReleaseView | None, running: list[Instance
                 continue
             reason = "scaled down" if one in matching else "replaced"
             draft.actions.append(_retirement(one, routable, reason))
+
+
+def _resize(
+    draft: _Draft, release: ReleaseView, process: Process, mine: list[InstanceView], missing: int
+) -> list[InstanceView]:
+    """Have running instances take the size of `process` where that is all they lack and their hosts have the room."""
+    chosen, draft.hosts = resizing.choose(draft.hosts, mine, process, missing)
+    for one in chosen:
+        reason = (
+            f"v{release.version} changes nothing of {process.type} but its size, which its host has room for"
+        )
+        draft.actions.append(Resize(one.id, release.id, process.type, process.template, reason))
+    return chosen
 
 
 def _retirement(one: InstanceView, routable: bool, reason: str) -> Drain | Stop:
@@ -168,6 +183,8 @@ def _start_step(draft: _Draft, deployment: DeploymentView) -> None:
         if process.template not in new:
             continue
         mine = [one for one in fresh if one.template == process.template and one.type == process.type]
+        fitting, draft.hosts = resizing.choose(draft.hosts, running, process, process.quantity - len(mine))
+        mine += fitting  # they change at the cut-over, when nothing can fail any more
         _start_missing(draft, target, process, mine)
         waiting |= sum(one.up for one in mine) < process.quantity
     if not waiting:
@@ -218,7 +235,7 @@ def _drain_step(draft: _Draft, deployment: DeploymentView) -> None:
     running = _running(draft.snapshot.instances, draft.snapshot.hosts)
     _converge(draft, deployment.release, running)
     leaving = any(one.wanted is not Wanted.RUN for one in draft.snapshot.instances)
-    if not leaving and not any(isinstance(action, Drain | Stop) for action in draft.actions):
+    if not leaving and not any(isinstance(action, Drain | Stop | Resize) for action in draft.actions):
         draft.actions.append(Advance(deployment.id, Phase.DONE, "nothing of the old release is left"))
 
 

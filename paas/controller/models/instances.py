@@ -43,6 +43,7 @@ class Instance(models.Model):
     started_at = models.DateTimeField(null=True)  # its process, in this run
     restarts = models.PositiveIntegerField(default=0)
     last_exit = models.JSONField(null=True)  # runtime.model.ExitInfo
+    resize_problem = models.CharField(max_length=200, blank=True)  # why its new size is not in force
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

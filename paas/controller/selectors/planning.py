@@ -16,7 +16,7 @@ from django.utils import timezone
 from paas.controller.models import App, Deployment, Host, Instance, OneOff, Release, Router
 from paas.controller.selectors.formation import SIZES
 from paas.controller.selectors.routes import SERVING
-from paas.controller.selectors.specs import WEB, template
+from paas.controller.selectors.specs import WEB, base, template
 from paas.scheduler.model import (
     CommandState,
     DeploymentView,
@@ -53,11 +53,14 @@ def snapshot(app: App) -> Snapshot:
     loads = _loads(app.id)
     routers = live_routers(now)
     lost = {host.id for host in hosts if _silent(host.seen_at, now, HOST_LOST)}
+    serving = next(map(_release, current.defer("config_encrypted")), None)
+    coming = _deployment(deployment, routers) if deployment else None
+    bases = _bases_of(instances, serving, coming.release if coming else None)
     return Snapshot(
         app=app.id,
-        current=next(map(_release, current.defer("config_encrypted")), None),
-        deployment=_deployment(deployment, routers) if deployment else None,
-        instances=tuple(_instance(one, one.host_id in lost) for one in instances),
+        current=serving,
+        deployment=coming,
+        instances=tuple(_instance(one, one.host_id in lost, bases.get(one.id, "")) for one in instances),
         hosts=tuple(_host(host, now, *loads.get(host.id, (0, 0))) for host in hosts),
         drain_timeout=float(settings.PAAS.drain_timeout),
         start_timeout=float(settings.PAAS.boot_timeout) + 240,
@@ -77,6 +80,7 @@ def _release(release: Release) -> ReleaseView:
             template=template(release, type_),
             memory_bytes=SIZES[entry["size"]].memory_bytes,
             routable=type_ == WEB,
+            base=base(release, type_),
         )
         for type_, entry in sorted(release.formation.items())
     )
@@ -175,7 +179,21 @@ ERROR_IDS = {
 }
 
 
-def _instance(one: Instance, host_lost: bool) -> InstanceView:
+def _bases_of(instances: list[Instance], *releases: ReleaseView | None) -> dict[UUID, str]:
+    """Return what each instance is but for its size. Those that are to be restarted are not among them."""
+    processes = (process for release in releases if release for process in release.processes)
+    known = {(process.type, process.template): process.base for process in processes}
+    found = {one.id: known.get((one.process_type, one.template), "") for one in instances}
+    others = [one for one in instances if not found[one.id] and not one.template.startswith(STALE)]
+    if others:
+        wanted = Release.objects.filter(id__in={one.release_id for one in others})
+        wanted = wanted.select_related("slug").defer("config_encrypted")
+        by_id = {release.id: release for release in wanted}
+        found |= {one.id: base(by_id[one.release_id], one.process_type) for one in others}
+    return found
+
+
+def _instance(one: Instance, host_lost: bool, base: str) -> InstanceView:
     info = exit_info(one.last_exit)
     return InstanceView(
         id=one.id,
@@ -191,6 +209,9 @@ def _instance(one: Instance, host_lost: bool) -> InstanceView:
         failure=describe_exit(info) if info else "",
         failure_id=ERROR_IDS.get(info.reason, "app_crashed") if info else "",
         drained=one.drained or one.state not in SERVING,
+        base=base,
+        memory_bytes=one.memory_bytes,
+        refused=bool(one.resize_problem),
     )
 
 
@@ -217,4 +238,7 @@ def _host(host: Host, now: datetime, promised: int, instances_of_app: int) -> Ho
     )
 
 
+STALE = (
+    "stale:"  # a template that no release has: the planner starts a replacement, then retires the instance
+)
 OVERCOMMIT = 2.0  # limits may add up to this many times a host's memory, as idle processes use a fraction

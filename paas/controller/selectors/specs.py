@@ -41,6 +41,7 @@ SPEC_VERSION = 1  # bump when instances must be replaced because the way they ru
 TEMPLATES_KEPT = 10_000
 
 _templates: dict[tuple[UUID, str], str] = {}
+_bases: dict[tuple[UUID, str], str] = {}
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,20 @@ def template(release: Release, process_type: str) -> str:
     return known
 
 
-def _template(release: Release, process_type: str) -> str:
+def base(release: Release, process_type: str) -> str:
+    """Return the hash of all but the size: instances with the same one are resized while they run. '' for a type that
+    the release does not have."""
+    key = (release.id, process_type)
+    known = _bases.get(key)
+    if known is None:
+        if len(_bases) >= TEMPLATES_KEPT:
+            _bases.clear()
+        sized = process_type in release.formation
+        known = _bases[key] = _template(release, process_type, size="") if sized else ""
+    return known
+
+
+def _template(release: Release, process_type: str, size: str | None = None) -> str:
     """Keyed with the installation's secret: whoever reads the database cannot try out config values against it."""
     entry = release.formation[process_type]
     parts = [
@@ -74,7 +88,7 @@ def _template(release: Release, process_type: str) -> str:
         release.slug.digest if release.slug else "",
         release.stack_layers,
         entry["command"],
-        entry["size"],
+        entry["size"] if size is None else size,
         release.health_checks.get(process_type, {}),
         sorted(release_config(release).items()),
         *([release.kernel] if release.kernel else []),  # releases from before there were any keep their hash

@@ -12,15 +12,12 @@ from django.utils import timezone
 from paas.controller.models import App, Instance, User
 from paas.controller.queue import enqueue
 from paas.controller.selectors.dynos import as_uuid
+from paas.controller.selectors.planning import STALE
 from paas.controller.selectors.specs import WEB
 from paas.controller.services import deployments, events
 from paas.controller.services.locking import lock_app, lock_instances
 from paas.controller.texts import storable
 from paas.errors import NotFound
-
-STALE = (
-    "stale:"  # a template that no release has: the planner starts a replacement, then retires the instance
-)
 
 
 def restart(user: User, app: App, *, process_type: str | None = None, name: str | None = None) -> int:

@@ -79,6 +79,8 @@ def _apply(app: App, action: model.Action, effects: _Effects) -> None:
     match action:
         case model.Start():
             effects.hosts.add(_start(app, action, now))
+        case model.Resize():
+            effects.hosts.add(_resize(action, now))
         case model.Drain(instance, reason):
             Instance.objects.filter(id=instance, wanted="run").update(
                 wanted="drain", wanted_since=now, reason=reason
@@ -124,6 +126,23 @@ def _start(app: App, action: model.Start, now: datetime) -> UUID:
         port=spec.container.port,
     )
     return action.host
+
+
+def _resize(action: model.Resize, now: datetime) -> UUID:
+    """The same container under other limits: its host finds them under the id that it knows."""
+    release = Release.objects.select_related("slug", "app").get(id=action.release)
+    instance = Instance.objects.get(id=action.instance)
+    spec = specs.instance_spec(release, action.type, instance.number, instance.id)
+    Instance.objects.filter(id=instance.id).update(
+        release=release,
+        template=action.template,
+        spec=encrypt(encode(spec)),
+        memory_bytes=spec.container.limits.memory_bytes,
+        resize_problem="",
+        reason=action.reason[:200],
+        updated_at=now,
+    )
+    return instance.host_id
 
 
 def _run_release_command(deployment: Deployment, host: Host) -> None:

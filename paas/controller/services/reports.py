@@ -21,7 +21,7 @@ from paas.controller.selectors.specs import WEB
 from paas.controller.services import deployments
 from paas.controller.services.locking import lock_hosts, lock_instances
 from paas.controller.services.one_offs import LOST, finished
-from paas.controller.texts import stored_exit
+from paas.controller.texts import storable, stored_exit
 from paas.router.table import RouterReport
 from runtime.model import HostReport, InstanceState, InstanceStatus, JobState
 
@@ -79,6 +79,7 @@ def _store(instance: Instance | None, status: InstanceStatus, now: datetime) -> 
         "started_at": datetime.fromtimestamp(status.started_at, UTC) if status.started_at else None,
         "restarts": status.restarts,
         "last_exit": stored_exit(status.last_exit),
+        "resize_problem": storable(status.limits_problem)[:200],
     }
     if values == {name: getattr(instance, name) for name in values}:
         return False

@@ -13,10 +13,9 @@ from django.utils import timezone
 
 from paas.controller.models import App, Deployment, Host, Instance, OneOff, Router
 from paas.controller.queue import send
-from paas.controller.selectors.planning import HOST_LOST, HOST_QUIET, ROUTER_LOST
+from paas.controller.selectors.planning import HOST_LOST, HOST_QUIET, ROUTER_LOST, STALE
 from paas.controller.selectors.routes import route_version
 from paas.controller.services import build_queue, one_offs, planning
-from paas.controller.services.instances import STALE
 
 logger = logging.getLogger(__name__)
 

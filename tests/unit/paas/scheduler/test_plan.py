@@ -21,6 +21,7 @@ from paas.scheduler.model import (
     Phase,
     Process,
     ReleaseView,
+    Resize,
     RunCommand,
     Snapshot,
     Start,
@@ -39,9 +40,12 @@ def host(free: int = 4096, *, ready: bool = True, lost: bool = False) -> HostVie
     return HostView(uuid4(), ready, lost, free * MIB, 0)
 
 
-def release(version: int, template: str, **quantities: int) -> ReleaseView:
+def release(version: int, template: str, memory: int = 512, **quantities: int) -> ReleaseView:
+    size = "" if memory == 512 else f":{memory}"
     processes = tuple(
-        Process(type_, quantity, f"{template}:{type_}", 512 * MIB, type_ == "web")
+        Process(
+            type_, quantity, f"{template}:{type_}{size}", memory * MIB, type_ == "web", f"{template}:{type_}"
+        )
         for type_, quantity in sorted(quantities.items())
     )
     return ReleaseView(uuid4(), version, processes)
@@ -65,6 +69,15 @@ class World:
         self.now = 0.0
         self.failed: Fail | None = None
         self.least_up = 10**9
+        self.resized: list[UUID] = []
+
+    def used(self, on: UUID, memory: int) -> None:
+        """A host keeps its promises: it is never asked for more than it has."""
+        self.hosts = [
+            dataclasses.replace(one, free_bytes=one.free_bytes - memory) if one.id == on else one
+            for one in self.hosts
+        ]
+        assert all(one.free_bytes >= 0 for one in self.hosts)
 
     def snapshot(self) -> Snapshot:
         return Snapshot(APP, self.current, self.deployment, tuple(self.instances.values()), tuple(self.hosts))
@@ -101,6 +114,11 @@ class World:
     def change(self, instance: UUID, **values: object) -> None:
         self.instances[instance] = dataclasses.replace(self.instances[instance], **values)
 
+    def process_of(self, template: str) -> Process:
+        target = self.deployment.release if self.deployment else None
+        every = [p for one in (self.current, self.previous, target) if one for p in one.processes]
+        return next(process for process in every if process.template == template)
+
     def serving(self) -> int:
         """Healthy web instances that take new requests: of the current release, or old ones not yet drained."""
         hidden = {p.template for p in self.deployment.release.processes} if self._before_cutover() else set()
@@ -135,12 +153,22 @@ class World:
                     Wanted.RUN,
                     self.now,
                     False,
+                    base=self.process_of(action.template).base,
+                    memory_bytes=self.process_of(action.template).memory_bytes,
                 )
+                self.used(action.host, self.process_of(action.template).memory_bytes)
+            case Resize():
+                one, process = self.instances[action.instance], self.process_of(action.template)
+                assert one.base == process.base and not one.refused
+                self.used(one.host, process.memory_bytes - one.memory_bytes)
+                self.resized.append(one.id)
+                self.change(one.id, template=process.template, memory_bytes=process.memory_bytes)
             case Drain(instance, _):
                 self.change(instance, wanted=Wanted.DRAIN, wanted_since=self.now)
             case Stop(instance, _):
                 self.change(instance, wanted=Wanted.STOP, wanted_since=self.now)
             case Forget(instance, _):
+                self.used(self.instances[instance].host, -self.instances[instance].memory_bytes)
                 del self.instances[instance]
             case Advance(_, to, _):
                 assert self.deployment
@@ -282,7 +310,7 @@ def test_scale_to_zero_and_back() -> None:
 def test_a_stale_instance_serves_until_its_replacement_is_up() -> None:
     world = running_world(web=1)
     (old,) = world.instances
-    world.change(old, template="stale:1")
+    world.change(old, template="stale:1", base="")
     world.step()
     assert world.instances[old].wanted is Wanted.RUN
     world.settle()
@@ -337,7 +365,92 @@ def test_drain_ends_at_its_deadline_when_no_router_says_so() -> None:
     assert any(isinstance(action, Stop) for action in late.actions)
 
 
+def ids(world: World) -> set[UUID]:
+    return {one.id for one in world.instances.values() if one.wanted is Wanted.RUN}
+
+
+def resized_world(memory: int, free: int = 4096, web: int = 2) -> tuple[World, set[UUID]]:
+    world = World(release(1, "a", web=web), [host(free=free)])
+    world.settle()
+    world.least_up = 10**9
+    before = ids(world)
+    world.deployment = deployment(release(2, "a", memory=memory, web=web), Phase.RELEASE)
+    return world, before
+
+
+@pytest.mark.parametrize("memory", [256, 1024])
+def test_another_size_is_given_to_what_runs(memory: int) -> None:
+    world, before = resized_world(memory)
+    actions = plan(world.snapshot(), world.now).actions
+    assert not any(isinstance(action, Resize) for action in actions), "not before the cut-over"
+    world.settle()
+    assert ids(world) == before
+    assert set(world.resized) == before
+    assert world.least_up == 2
+    assert world.current is not None and world.current.version == 2
+
+
+def test_the_reason_says_why_nothing_is_restarted() -> None:
+    world, _ = resized_world(1024)
+    for _ in range(2):
+        world.step()
+    reasons = [one.reason for one in plan(world.snapshot(), world.now).actions if isinstance(one, Resize)]
+    assert len(reasons) == 2
+    assert "nothing of web but its size" in reasons[0]
+
+
+def test_without_the_room_an_instance_is_replaced_elsewhere() -> None:
+    world, before = resized_world(2048, free=1500, web=1)
+    world.hosts.append(host(free=2048))
+    world.settle()
+    assert world.resized == []
+    assert not ids(world) & before
+    assert world.least_up == 1
+
+
+def test_as_many_as_have_room_are_resized_and_the_rest_replaced() -> None:
+    world, before = resized_world(1024, free=1024 + 512)
+    world.hosts.append(host(free=1024))
+    world.settle()
+    assert len(world.resized) == 1
+    assert len(ids(world) & before) == 1
+    assert world.least_up == 2
+
+
+def test_more_of_another_size_starts_only_those_that_are_missing() -> None:
+    world = running_world(web=1)
+    before = ids(world)
+    world.deployment = deployment(release(2, "a", memory=1024, web=3), Phase.RELEASE)
+    world.settle()
+    assert before < ids(world)
+    assert set(world.resized) == before
+    assert world.count("web", "a:web:1024") == 3
+
+
+def test_one_whose_memory_does_not_fit_is_replaced_without_a_gap() -> None:
+    world, before = resized_world(256)
+    world.settle()
+    stubborn = sorted(before)[0]
+    world.change(stubborn, refused=True)
+    world.settle()
+    assert stubborn not in ids(world)
+    assert len(ids(world)) == 2
+    assert world.least_up == 2
+    assert len(world.resized) == 2
+
+
+def test_another_size_with_other_code_is_a_replacement() -> None:
+    world = running_world(web=2)
+    before = ids(world)
+    world.deployment = deployment(release(2, "b", memory=1024, web=2), Phase.RELEASE)
+    world.settle()
+    assert world.resized == []
+    assert not ids(world) & before
+
+
 OPERATION = st.one_of(
+    st.tuples(st.just("resize"), st.sampled_from([256, 512, 1024, 4096]), st.integers(0, 4)),
+    st.tuples(st.just("refuse"), st.integers(0, 9)),
     st.tuples(st.just("deploy"), st.sampled_from("abcd"), st.integers(0, 4), st.integers(0, 3)),
     st.tuples(st.just("scale"), st.integers(0, 5), st.integers(0, 3)),
     st.tuples(st.just("crash"), st.integers(0, 9)),
@@ -365,6 +478,17 @@ def test_any_history_ends_with_exactly_what_is_wanted(history: list[tuple]) -> N
                 world.deployment = deployment(
                     release(version, template, web=web, worker=worker), Phase.RELEASE
                 )
+            case ("resize", memory, web) if world.deployment is None and world.current:
+                version += 1
+                template = world.current.processes[0].template.partition(":")[0]
+                worker = next(p.quantity for p in world.current.processes if p.type == "worker")
+                world.deployment = deployment(
+                    release(version, template, memory, web=web, worker=worker), Phase.RELEASE
+                )
+            case ("refuse", index) if world.resized:
+                chosen = world.resized[index % len(world.resized)]
+                if chosen in world.instances and world.instances[chosen].wanted is Wanted.RUN:
+                    world.change(chosen, refused=True)
             case ("crash", index) if world.instances:
                 chosen = list(world.instances)[index % len(world.instances)]
                 world.change(chosen, up=False, failure="exited with status 1")
@@ -390,5 +514,5 @@ def _largest(world: World) -> int:
     for one in (world.current, target if target is not world.current else None, world.previous):
         process = one.process("web") if one else None
         total += process.quantity if process else 0
-    stale = sum(1 for one in world.instances.values() if one.type == "web" and one.failure)
+    stale = sum(1 for one in world.instances.values() if one.type == "web" and (one.failure or one.refused))
     return total + stale
