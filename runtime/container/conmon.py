@@ -93,6 +93,10 @@ def create(
         if write_end >= 0:
             os.close(write_end)
     pid = parse_report(line, words.read_text(errors="replace"))
+    if not read_pid(
+        Path(places.bundle)
+    ):  # without it a container that runs would be taken for one that is lost
+        raise EngineError("conmon did not write down its process id; is the disk full?")
     if not stdio.stdin:
         close_stdin(Path(places.bundle))
     return pid, read_pid(Path(places.bundle))

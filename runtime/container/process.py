@@ -14,6 +14,7 @@ import signal
 import time
 from pathlib import Path
 
+_UNKNOWN = 0.1  # seconds
 _SUPERVISORS = (b"conmon", b"crun", b"runc")
 
 
@@ -30,28 +31,41 @@ def parse_start_time(stat: str) -> int:
 def start_time(pid: int) -> int:
     """Return when `pid` started, 0 when there is no such process."""
     try:
-        return parse_start_time(Path(f"/proc/{pid}/stat").read_text())
+        return parse_start_time(Path(f"/proc/{pid}/stat").read_text(errors="replace"))
     except (OSError, ValueError, IndexError):
         return 0
 
 
 def open_process(pid: int, started: int) -> int | None:
-    """Return a pidfd of the process that was started then, or None when it is gone."""
+    """Return a pidfd of the process that was started then, or None when it is gone.
+
+    Raises OSError when that cannot be found out (no descriptor, no memory): who took it for gone would kill it.
+    """
     if pid <= 0 or started <= 0:
         return None
     try:
         fd = os.pidfd_open(pid)
-    except OSError:
+    except ProcessLookupError:
         return None
-    if start_time(pid) == started:
-        return fd
+    try:
+        if parse_start_time(Path(f"/proc/{pid}/stat").read_text(errors="replace")) == started:
+            return fd
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    except BaseException:
+        os.close(fd)
+        raise
     os.close(fd)
     return None
 
 
 def wait_gone(pid: int, started: int, timeout: float) -> bool:
     """Wait until the process has ended, at most `timeout` seconds; True when it has."""
-    fd = open_process(pid, started)
+    try:
+        fd = open_process(pid, started)
+    except OSError:  # not known: the next look tells
+        time.sleep(min(timeout, _UNKNOWN))
+        return False
     if fd is None:
         return True
     try:

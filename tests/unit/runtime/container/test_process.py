@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 
 import pytest
 
@@ -42,3 +43,14 @@ def test_only_supervisors_of_that_bundle(words: tuple[bytes, ...], expected: boo
 def test_signal_mask_joins_blocked_and_caught() -> None:
     status = "Name:\tx\nSigBlk:\t0000000000004000\nSigIgn:\t0000000000000001\nSigCgt:\t0000000000000002\n"
     assert process.parse_signal_mask(status) == 0x4002
+
+
+def test_who_cannot_be_looked_at_is_not_taken_for_gone() -> None:
+    started = process.start_time(os.getpid())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))  # not one more descriptor
+    try:
+        gone = process.wait_gone(os.getpid(), started, 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert not gone
