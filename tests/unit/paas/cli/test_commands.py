@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -431,13 +431,18 @@ def test_the_version_is_there_at_once_and_loads_no_http(home: Path) -> None:
     program = "import sys; from paas.cli.main import run; run(['--version']); print('urllib3' in sys.modules)"
     times = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = _processor_seconds()
         done = subprocess.run(
             [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=ROOT
         )
-        times.append(time.perf_counter() - started)
+        times.append(_processor_seconds() - before)  # not what a busy machine lets it wait
     assert done.stdout.splitlines()[-1] == "False"
     assert min(times) < 0.5  # 0.15 s on an idle machine
+
+
+def _processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_help_names_every_command(home: Path, paas: Paas) -> None:
