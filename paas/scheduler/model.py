@@ -58,6 +58,7 @@ class ReleaseView:
     id: UUID
     version: int
     processes: tuple[Process, ...]
+    needs: frozenset[str] = frozenset()  # what a host must offer: "runtime runsc", "seccomp mine"
 
     def process(self, type_: str) -> Process | None:
         return next((process for process in self.processes if process.type == type_), None)
@@ -111,6 +112,7 @@ class HostView:
     lost: bool
     free_bytes: int
     instances_of_app: int
+    offers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from uuid import UUID
 from paas.scheduler.model import HostView
 
 
-def choose(hosts: Sequence[HostView], memory_bytes: int) -> HostView | None:
-    """Spread an app over hosts first, then prefer the host with the most free memory."""
-    fitting = [host for host in hosts if host.ready and host.free_bytes >= memory_bytes]
+def choose(
+    hosts: Sequence[HostView], memory_bytes: int, needs: frozenset[str] = frozenset()
+) -> HostView | None:
+    """Of the hosts that offer what is needed: spread an app over them first, then prefer the most free memory."""
+    fitting = [one for one in hosts if one.ready and one.free_bytes >= memory_bytes and needs <= one.offers]
     return min(fitting, key=lambda host: (host.instances_of_app, -host.free_bytes, host.id), default=None)
 
 
@@ -25,6 +27,14 @@ def grow(hosts: Sequence[HostView], on: UUID, extra_bytes: int) -> list[HostView
         return None
     grown = replace(host, free_bytes=host.free_bytes - extra_bytes)
     return [grown if one is host else one for one in hosts]
+
+
+def lacking(hosts: Sequence[HostView], needs: frozenset[str]) -> str:
+    """Return what no ready host offers, '' when one offers all of it."""
+    ready = [host.offers for host in hosts if host.ready]
+    if not ready or any(needs <= offers for offers in ready):
+        return ""
+    return min((" and ".join(sorted(needs - offers)) for offers in ready), key=len)
 
 
 def occupy(hosts: Sequence[HostView], chosen: UUID, memory_bytes: int) -> list[HostView]:

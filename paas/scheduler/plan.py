@@ -137,7 +137,7 @@ def _start_missing(draft: _Draft, release: ReleaseView, process: Process, have: 
     taken = {one.number for one in have}
     free = (number for number in range(1, process.quantity + len(taken) + 1) if number not in taken)
     for _ in range(process.quantity - len(have)):
-        host = placement.choose(draft.hosts, process.memory_bytes)
+        host = placement.choose(draft.hosts, process.memory_bytes, release.needs)
         if host is None:
             draft.unplaced.append(process.type)
             draft.wakes.append(draft.now + RETRY_PLACEMENT)
@@ -156,7 +156,7 @@ def _release_step(draft: _Draft, deployment: DeploymentView) -> None:
         case CommandState.FAILED:
             draft.actions.append(Fail(deployment.id, "release_command_failed", deployment.command_message))
         case CommandState.WAITING:
-            host = placement.choose(draft.hosts, 0)
+            host = placement.choose(draft.hosts, 0, deployment.release.needs)
             if host is None:
                 draft.wakes.append(draft.now + RETRY_PLACEMENT)
                 _fail_without_host(draft, deployment)
@@ -206,7 +206,10 @@ def _fail_when_overdue(draft: _Draft, deployment: DeploymentView) -> None:
 
 def _fail_without_host(draft: _Draft, deployment: DeploymentView) -> None:
     if draft.now >= deployment.phase_since + draft.snapshot.start_timeout:
+        missing = placement.lacking(draft.snapshot.hosts, deployment.release.needs)
         reason = "no host has room for it: add a host, scale down, or choose a smaller size"
+        if missing:
+            reason = f"no host that is ready has the {missing}: install it on one, or choose another (paas runtime)"
         draft.actions.append(Fail(deployment.id, "no_capacity", reason))
 
 

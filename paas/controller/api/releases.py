@@ -93,6 +93,9 @@ class ReleaseDiffSerializer(serializers.Serializer[ReleaseDiff]):
     health_checks = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
     domains = serializers.DictField(child=serializers.CharField())
     kernel = serializers.DictField(child=serializers.ListField(child=serializers.CharField(allow_blank=True)))
+    sandbox = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField(allow_blank=True))
+    )
 
 
 def has_release_phase(release: Release) -> bool:

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from paas.controller.dashboard import collaborators, kernel
+from paas.controller.dashboard import collaborators, kernel, sandbox
 from paas.controller.dashboard.doors import Request, changed, field, gone_to, of_app
 from paas.controller.dashboard.overview import header
 from paas.controller.models import App
@@ -34,7 +34,7 @@ def _domains(app: App) -> dict[str, Any]:
 @of_app("GET")
 def page(request: Request, app: App) -> HttpResponse:
     context = header(app, "settings") | _domains(app) | {"git_url": git_url(app)}
-    context |= collaborators.context(request, app) | kernel.context(app)
+    context |= collaborators.context(request, app) | kernel.context(app) | sandbox.context(app)
     return render(request, "dashboard/settings.html", context)
 
 

@@ -24,6 +24,7 @@ class Host(models.Model):
     )  # its containers' addresses, as it reports them
     underlay = models.CharField(max_length=45, blank=True, default="")  # its own address among the hosts
     public_key = models.CharField(max_length=64, blank=True, default="")  # WireGuard's
+    offer = models.JSONField(default=dict)  # what apps can choose there, as it reports it
     seen_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -28,8 +28,8 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
 
 
 class Release(models.Model):
-    """Everything that decides how an app runs, frozen: image, config, formation, health checks, domains and kernel
-    parameters."""
+    """Everything that decides how an app runs, frozen: image, config, formation, health checks, domains, kernel
+    parameters and sandbox."""
 
     class Status(models.TextChoices):
         PENDING = "pending"
@@ -47,6 +47,7 @@ class Release(models.Model):
         FORMATION = "formation"
         DOMAINS = "domains"
         KERNEL = "kernel"
+        SANDBOX = "sandbox"
         REBASE = "rebase"  # the same code on newer layers of its stack
         ROLLBACK = "rollback"
 
@@ -67,6 +68,7 @@ class Release(models.Model):
     health_checks = models.JSONField(default=dict)  # {type: {"kind", "path", ...}}
     domains = models.JSONField(default=list)  # host names
     kernel = models.JSONField(default=dict)  # {"sysctls": {name: value}, "ulimits": {name: [soft, hard]}}
+    sandbox = models.JSONField(default=dict)  # {"runtime": name, "seccomp": name, "readonly": True}
     output = models.TextField(blank=True)  # of the release phase
     message = models.TextField(blank=True)  # why it failed
     created_at = models.DateTimeField(auto_now_add=True)

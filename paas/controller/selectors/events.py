@@ -25,6 +25,7 @@ RELEASES = {
     "formation": "changed the formation: {version}",
     "domains": "changed the domains: {version}",
     "kernel": "changed kernel parameters: {version}",
+    "sandbox": "changed the isolation: {version}",
     "rollback": "rolled back: {version}",
 }
 

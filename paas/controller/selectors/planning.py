@@ -16,6 +16,7 @@ from django.utils import timezone
 from paas.controller.models import App, Deployment, Host, Instance, OneOff, Release, Router
 from paas.controller.selectors.formation import SIZES
 from paas.controller.selectors.routes import SERVING
+from paas.controller.selectors.sandbox import offers, release_sandbox
 from paas.controller.selectors.specs import WEB, base, template
 from paas.scheduler.model import (
     CommandState,
@@ -84,7 +85,7 @@ def _release(release: Release) -> ReleaseView:
         )
         for type_, entry in sorted(release.formation.items())
     )
-    return ReleaseView(release.id, release.version, processes)
+    return ReleaseView(release.id, release.version, processes, release_sandbox(release).needs)
 
 
 def _deployment(deployment: Deployment, routers: list[Router]) -> DeploymentView:
@@ -235,6 +236,7 @@ def _host(host: Host, now: datetime, promised: int, instances_of_app: int) -> Ho
         lost=_silent(host.seen_at, now, HOST_LOST),
         free_bytes=host.memory_bytes - int(promised / OVERCOMMIT),
         instances_of_app=instances_of_app,
+        offers=offers(host),
     )
 
 

@@ -62,11 +62,14 @@ class ReleaseDiff:
     health_checks: dict[str, tuple[str, str]] = field(default_factory=dict)
     domains: dict[str, str] = field(default_factory=dict)
     kernel: dict[str, tuple[str, str]] = field(default_factory=dict)  # sysctl or ulimit -> (old, new)
+    sandbox: dict[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # runtime, seccomp, readonly -> (old, new)
 
     @property
     def empty(self) -> bool:
         differences = (self.code, self.stack, self.config, self.formation, self.health_checks)
-        return not any((*differences, self.domains, self.kernel))
+        return not any((*differences, self.domains, self.kernel, self.sandbox))
 
 
 def diff(a: Release, b: Release) -> ReleaseDiff:
@@ -79,6 +82,7 @@ def diff(a: Release, b: Release) -> ReleaseDiff:
         health_checks=_pairs(_texts(a.health_checks), _texts(b.health_checks)),
         domains=_names(dict.fromkeys(a.domains, ""), dict.fromkeys(b.domains, "")),
         kernel=_pairs(_kernel(a), _kernel(b)),
+        sandbox=_pairs(_sandbox(a), _sandbox(b)),
     )
 
 
@@ -98,6 +102,10 @@ def _kernel(release: Release) -> dict[str, str]:
     limits = release.kernel.get("ulimits", {})
     shown = {name: show_ulimit(soft, hard) for name, (soft, hard) in limits.items()}
     return {**release.kernel.get("sysctls", {}), **shown}
+
+
+def _sandbox(release: Release) -> dict[str, str]:
+    return {name: "on" if value is True else value for name, value in release.sandbox.items()}
 
 
 def _texts(values: dict[str, Any]) -> dict[str, str]:

@@ -24,6 +24,7 @@ from paas.controller.selectors.prebuilt import PORT as PORT
 from paas.controller.selectors.prebuilt import WEB as WEB
 from paas.controller.selectors.prebuilt import Program, image_for, layers, program
 from paas.controller.selectors.releases import release_config
+from paas.controller.selectors.sandbox import release_sandbox
 from runtime.model import (
     ContainerSpec,
     HealthCheck,
@@ -92,6 +93,7 @@ def _template(release: Release, process_type: str, size: str | None = None) -> s
         release.health_checks.get(process_type, {}),
         sorted(release_config(release).items()),
         *([release.kernel] if release.kernel else []),  # releases from before there were any keep their hash
+        *([{"sandbox": release.sandbox}] if release.sandbox else []),
         *_image_parts(release, process_type),
     ]
     text = json.dumps(parts, sort_keys=True).encode()
@@ -174,7 +176,7 @@ def instance_spec(release: Release, process_type: str, number: int, instance_id:
     name = f"{process_type}.{number}"
     started = program(release, process_type, entry["command"])
     env = process_env(app, release, name, size, release_config(release), started)
-    kernel = release_kernel(release)
+    kernel, sandbox = release_kernel(release), release_sandbox(release)
     port = started.port if process_type == WEB else None
     if port:
         env["PORT"] = str(port)
@@ -194,6 +196,9 @@ def instance_spec(release: Release, process_type: str, number: int, instance_id:
         limits=size_limits(size),
         sysctls=kernel.sysctls,
         ulimits=kernel.ulimits,
+        runtime=sandbox.runtime,
+        seccomp=sandbox.seccomp,
+        readonly=sandbox.readonly,
     )
     return InstanceSpec(container=container, health=health_check(release, process_type))
 
@@ -216,7 +221,7 @@ def one_off_spec(
     process_type = name.partition(".")[0]
     started = program(release, process_type, command)
     env = process_env(release.app, release, name, size, {**release_config(release), **extra_env}, started)
-    kernel = release_kernel(release)
+    kernel, sandbox = release_kernel(release), release_sandbox(release)
     container = ContainerSpec(
         id=str(job_id),
         owner=str(release.app_id),
@@ -232,6 +237,9 @@ def one_off_spec(
         limits=size_limits(size),
         sysctls=kernel.sysctls,
         ulimits=kernel.ulimits,
+        runtime=sandbox.runtime,
+        seccomp=sandbox.seccomp,
+        readonly=sandbox.readonly,
         tty=terminal is not None and terminal.tty,
         stdin=terminal is not None,
         logged=terminal is None,

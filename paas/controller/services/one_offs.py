@@ -20,6 +20,7 @@ from paas.controller.models import App, Deployment, Host, OneOff, Release, User
 from paas.controller.queue import enqueue
 from paas.controller.selectors.formation import DEFAULT_SIZE, SIZES
 from paas.controller.selectors.planning import HOST_QUIET
+from paas.controller.selectors.sandbox import offers, release_sandbox
 from paas.controller.selectors.specs import Terminal, one_off_spec
 from paas.controller.services import events
 from paas.controller.services.attaching import attach_url, check_command, terminal_of
@@ -69,7 +70,7 @@ def _run(user: User, app: App, run: Run, terminal: Terminal | None) -> OneOff:
         if release is None or release.slug_id is None:
             raise InvalidParams(f"{app.name} has no code yet; push some first: git push paas main.")
         chosen = replace(run, size=size)
-        one_off = _create(release, _ready_host(), chosen, RUN_TIMEOUT, user=user, terminal=terminal)
+        one_off = _create(release, _ready_host(release), chosen, RUN_TIMEOUT, user=user, terminal=terminal)
         events.record(user, "one_off.create", one_off.id, app, name=one_off.name)
     return one_off
 
@@ -111,9 +112,15 @@ def _create(
     return one_off
 
 
-def _ready_host() -> Host:
-    quiet = timezone.now() - HOST_QUIET
-    host = Host.objects.filter(cordoned=False, seen_at__gte=quiet).order_by("-memory_bytes").first()
+def _ready_host(release: Release) -> Host:
+    quiet, needs = timezone.now() - HOST_QUIET, release_sandbox(release).needs
+    ready = list(Host.objects.filter(cordoned=False, seen_at__gte=quiet).order_by("-memory_bytes"))
+    host = next((one for one in ready if needs <= offers(one)), None)
+    if ready and host is None:
+        wanted = " and ".join(sorted(needs))
+        raise Unavailable(
+            f"No host that is ready has the {wanted}, which the app has chosen; see `paas runtime`."
+        )
     if host is None:
         raise Unavailable("No host is ready to run it; look at `paas hosts`, or try again in a moment.")
     return host

@@ -1,4 +1,4 @@
-"""Making releases. Every change of code, config, formation, domains or kernel parameters goes through `create_release`.
+"""Making releases. Every change of code, config, formation, domains, kernel parameters, sandbox is a `create_release`.
 
 In: what changes against the newest release.  Out: a numbered, frozen release and the deployment that brings it live.
 """
@@ -33,6 +33,7 @@ def create_release(
     formation: Formation | None = None,
     health_checks: dict[str, Any] | None = None,
     kernel: dict[str, Any] | None = None,
+    sandbox: dict[str, Any] | None = None,
     stack_of: Release | None = None,
 ) -> Release:
     """Freeze the newest release with these changes as the next one, and start its deployment.
@@ -59,6 +60,7 @@ def create_release(
         health_checks=health_checks if health_checks is not None else (base.health_checks if base else {}),
         domains=list(app.domains.order_by("hostname").values_list("hostname", flat=True)),
         kernel=kernel if kernel is not None else (base.kernel if base else {}),
+        sandbox=sandbox if sandbox is not None else (base.sandbox if base else {}),
     )
     events.record(user, "release.create", release.id, app, version=release.version, kind=kind)
     by = f" by user {user.email}" if user else ""
@@ -125,7 +127,7 @@ def formation_for(slug: Slug, before: Formation) -> Formation:
 
 
 def rollback(user: User, app: App, release: Release) -> Release:
-    """Make a new release with image, config, formation, health checks and kernel parameters of an older one.
+    """Make a new release with image, config, formation, health checks, kernel parameters and sandbox of an older one.
 
     Domains stay.
     """
@@ -151,6 +153,7 @@ def rollback(user: User, app: App, release: Release) -> Release:
             formation=release.formation,
             health_checks=release.health_checks,
             kernel=release.kernel,
+            sandbox=release.sandbox,
             stack_of=release,
         )
 

@@ -23,7 +23,7 @@ from paas.controller.services.locking import lock_hosts, lock_instances
 from paas.controller.services.one_offs import LOST, finished
 from paas.controller.texts import storable, stored_exit
 from paas.router.table import RouterReport
-from runtime.model import HostReport, InstanceState, InstanceStatus, JobState
+from runtime.model import HostReport, InstanceState, InstanceStatus, JobState, to_builtins
 
 TERMINAL = {JobState.SUCCEEDED, JobState.FAILED}
 FORGOTTEN_AFTER = timedelta(seconds=30)  # older than any report that is still on its way
@@ -60,6 +60,7 @@ def _store_host(host: Host, report: HostReport, now: datetime) -> None:
         host.generation = report.generation + 1
     host.seen_at, host.reported, host.sequence = now, report.generation, report.sequence
     host.memory_bytes, host.cpus = report.capacity.memory_bytes, report.capacity.cpus
+    host.offer = to_builtins(report.offer)
     told = (report.network.subnet, report.network.underlay, report.network.public_key)
     if told[0] and told != (host.subnet, host.underlay, host.public_key):
         host.subnet, host.underlay, host.public_key = told

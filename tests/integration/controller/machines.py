@@ -57,6 +57,7 @@ class Agent:
     refuses: str = ""
     obeys: Callable[[model.InstanceSpec], model.InstanceState] = lambda spec: model.InstanceState.UP
     names: dict[str, str] = field(default_factory=dict)  # of apps, as containers find each other by
+    offer: model.Offer = field(default_factory=model.Offer)
     exit: model.ExitInfo = CRASH
     job_ends: Callable[[str], model.JobStatus] | None = None  # at once, when it is given
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -103,6 +104,7 @@ class Agent:
                 capacity=model.Capacity(memory_bytes=16 * GIB, cpus=4),
                 instances=tuple(self.instances.values()),
                 jobs=tuple(self.jobs.values()),
+                offer=self.offer,
             )
 
     def tell(self, report: model.HostReport | None = None) -> None:

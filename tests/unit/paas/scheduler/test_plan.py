@@ -341,6 +341,29 @@ def test_spread_over_hosts() -> None:
     assert per_host == [2, 2]
 
 
+def test_instances_go_only_where_what_they_need_is_offered() -> None:
+    able, roomy = host(free=2048), host(free=8192)
+    able = dataclasses.replace(able, offers=frozenset({"runtime crun", "runtime runsc"}))
+    roomy = dataclasses.replace(roomy, offers=frozenset({"runtime crun"}))
+    world = World(None, [roomy, able])
+    target = dataclasses.replace(release(1, "a", web=2), needs=frozenset({"runtime runsc"}))
+    world.deployment = deployment(target)
+    starts = [action for action in plan(world.snapshot(), 0.0).actions if isinstance(action, Start)]
+    assert [start.host for start in starts] == [able.id, able.id]
+
+
+def test_what_no_host_offers_fails_in_words() -> None:
+    offers = frozenset({"runtime crun", "seccomp mine"})
+    world = World(None, [dataclasses.replace(host(), offers=offers), host(ready=False)])
+    needs = frozenset({"runtime runsc", "seccomp mine"})
+    world.deployment = deployment(dataclasses.replace(release(1, "a", web=1), needs=needs))
+    assert plan(world.snapshot(), 0.0).actions == ()
+    world.now = 301.0
+    world.step()
+    assert world.failed is not None
+    assert world.failed.reason.startswith("no host that is ready has the runtime runsc: install it on one")
+
+
 def test_no_room_fails_in_words_after_the_deadline() -> None:
     world = World(None, [host(free=100)])
     world.deployment = deployment(release(1, "a", web=1))
