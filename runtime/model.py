@@ -121,6 +121,7 @@ class ContainerSpec(Struct):
     `stop_signal` asks its program to end.
     `bundle` is a directory of the host with a standard OCI bundle: root, command, environment, user and more are then
     those of its config.json, and `rootfs`, `argv`, `env` and `cwd` stay empty; `limits` are the most it can have.
+    `address`: the one it must have, of its host's subnet ('': any that is free).
     """
 
     id: str
@@ -134,6 +135,7 @@ class ContainerSpec(Struct):
     port: int | None = None
     limits: Limits = Limits()
     network: NetworkMode = NetworkMode.APP
+    address: Address = ""
     grace_seconds: float = 30.0
     tty: bool = False
     stdin: bool = False
@@ -210,13 +212,30 @@ class Member(Struct):
     up: bool = True
 
 
+class NetworkMember(Struct):
+    """An app in a network. Its instances are found at `ALIAS.NETWORK.internal`."""
+
+    owner: str
+    aliases: tuple[str, ...] = ()
+
+
+class Network(Struct):
+    """A named network: its members' containers reach each other and find each other's names. Members of an `internal`
+    one reach nothing outside."""
+
+    name: str
+    internal: bool = False
+    members: tuple[NetworkMember, ...] = ()
+
+
 class WantedState(Struct):
     """Everything a host must run. What is not in it is stopped. Older generations than the stored one are ignored.
 
     `peers` are all other hosts, `members` the containers there that belong to apps; the host itself may be among
     the peers. `network` tells platforms on the same machines apart (the VXLAN network identifier). `apps` names
     owners for DNS: `web.NAME.internal`; an owner without a name goes by its id. `egress` says where owners may go;
-    who is not in it may go everywhere. `build_egress` is the same for their builds. Both change live.
+    who is not in it may go everywhere. `build_egress` is the same for their builds. `networks` join owners. All three
+    change live.
     """
 
     generation: int
@@ -227,6 +246,7 @@ class WantedState(Struct):
     apps: dict[str, str] = {}
     egress: dict[str, Egress] = {}
     build_egress: dict[str, Egress] = {}
+    networks: tuple[Network, ...] = ()
 
 
 class JobInput(Struct):

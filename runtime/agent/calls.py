@@ -43,6 +43,7 @@ from runtime.model import (
     ImageRef,
     Limits,
     Member,
+    Network,
     Offer,
     Peer,
 )
@@ -129,8 +130,14 @@ class EngineCalls:
     async def examine(self, asked: Asked, *, repair: bool) -> DoctorReport:
         return await self._run(self.engine.examine, asked, repair=repair)
 
-    async def connect(self, peers: tuple[Peer, ...], members: tuple[Member, ...], network: int) -> None:
-        await self._run(self.engine.connect, peers, members, network)
+    async def connect(
+        self,
+        peers: tuple[Peer, ...],
+        members: tuple[Member, ...],
+        network: int,
+        networks: tuple[Network, ...] = (),
+    ) -> None:
+        await self._run(self.engine.connect, peers, members, network, networks)
 
     async def network(self) -> HostNetwork:
         return await self._run(self.engine.network)

@@ -39,6 +39,7 @@ from runtime.model import (
     WantedState,
 )
 from runtime.network.names import resolve
+from runtime.network.reach import effective_egress
 
 log = logging.getLogger(__name__)
 KEEP_JOB_SECONDS = 3600.0
@@ -120,7 +121,8 @@ class Host:
     async def _confine(self) -> None:
         """First of all: what starts now must not be freer than wanted. `Joining` tries again what fails."""
         try:
-            await self._context.calls.confine(self.wanted.egress, self.wanted.build_egress)
+            egress = effective_egress(self.wanted.egress, self.wanted.networks)
+            await self._context.calls.confine(egress, self.wanted.build_egress)
         except EngineError as error:
             log.error("egress rules could not be changed, trying again: %s", error)
 
@@ -298,18 +300,18 @@ class Host:
         )
 
     def look_up(self, owner: str, name: str) -> list[str] | None:
-        """Return the addresses of an app's healthy instances behind a name, here and on other hosts, as of now."""
+        """Return the addresses of healthy instances behind a name, here and on other hosts, as of now."""
         here = (
             Member(
-                owner=owner,
+                owner=instance.spec.container.owner,
                 address=instance.status.address,
                 name=instance.spec.container.name,
                 up=instance.status.state is InstanceState.UP,
             )
             for instance in self.instances.values()
-            if instance.spec.container.owner == owner
         )
-        return resolve(name, owner, self.wanted.apps, (*here, *self.wanted.members))
+        wanted = self.wanted
+        return resolve(name, owner, wanted.apps, (*here, *wanted.members), wanted.networks)
 
     def tell_network(self, network: HostNetwork) -> None:
         """Take note of what peers must know of this host."""

@@ -12,6 +12,7 @@ from runtime.agent.backoff import retry_delay
 from runtime.agent.calls import EngineCalls
 from runtime.agent.host import Host
 from runtime.container.port import EngineError
+from runtime.network.reach import effective_egress
 
 log = logging.getLogger(__name__)
 MEND_SECONDS = 30.0
@@ -43,8 +44,8 @@ class Joining:
     async def _join(self) -> None:
         wanted = self._host.wanted
         try:
-            await self._calls.confine(wanted.egress, wanted.build_egress)
-            await self._calls.connect(wanted.peers, wanted.members, wanted.network)
+            await self._calls.confine(effective_egress(wanted.egress, wanted.networks), wanted.build_egress)
+            await self._calls.connect(wanted.peers, wanted.members, wanted.network, wanted.networks)
         except EngineError as error:
             self._failures += 1
             if str(error) != self._told:

@@ -72,18 +72,20 @@ from runtime.model import (
     ImageRef,
     Limits,
     Member,
+    Network,
     NetworkMode,
     Offer,
     Peer,
 )
 from runtime.network import rules
+from runtime.network.pool import Pool
 from runtime.volumes.service import VolumeService
 
 _NO_EGRESS = "Containers of this host are on a CNI network, which keeps no egress rules."
 _REMOVERS = 4
 _INIT_TAKES = 2.0  # seconds
 _KILL_TAKES = 10.0  # seconds
-_INTERFACES_GONE = 10.0  # seconds
+_INTERFACES_GONE = 3.0  # seconds
 
 
 class CrunEngine:
@@ -135,8 +137,8 @@ class CrunEngine:
         parts.firewall.close()
         parts.namespaces.close()
         self._mounts.close(remove=remove)
-        if remove:
-            parts.pool.wait_gone(_INTERFACES_GONE)
+        if remove and not parts.pool.wait_gone(_INTERFACES_GONE) and isinstance(parts.pool, Pool):
+            parts.pool.cut()
         self._opened = None
         self._records = {}
 
@@ -190,11 +192,20 @@ class CrunEngine:
             self._parts.wiring.expel(owner)
             return stock.forget_owner(self._parts, owner)
 
-    def connect(self, peers: tuple[Peer, ...], members: tuple[Member, ...], network: int) -> None:
+    def connect(
+        self,
+        peers: tuple[Peer, ...],
+        members: tuple[Member, ...],
+        network: int,
+        networks: tuple[Network, ...] = (),
+    ) -> None:
         if self._parts.pool.guarded:
-            self._parts.wiring.apply(peers, members, network)
+            self._parts.wiring.apply(peers, members, network, networks)
         elif peers:
             raise EngineError(f"{self._unjoined()} {len(peers)} hosts are not reached.")
+        elif networks:
+            names = ", ".join(one.name for one in networks)
+            raise EngineError(f"{self._unjoined()} Its apps are not in {names}.")
 
     def network(self) -> HostNetwork:
         return (
@@ -264,11 +275,22 @@ class CrunEngine:
         with self._locked(storage.check_id(spec.id)), self._owner_busy(spec.owner):
             record = self._records.get(spec.id)
             if record is None:
+                self._check_address(spec.address)
                 record = self._mounts.call(making.make, self._parts, request)
                 with self._lock:
                     self._records[spec.id] = record
         notes = (*record.notes, *ulimits.notes(spec, ulimits.own_ceilings()), *adapting.notes(spec))
         return Created(id=record.id, pid=record.pid, address=record.address, notes=notes)
+
+    def _check_address(self, address: str) -> None:
+        holder = next(
+            (one for one in tuple(self._records.values()) if address and one.address == address), None
+        )
+        if holder is not None:
+            raise EngineError(
+                f"{address} is the address of {holder.name} of {holder.owner} (container {holder.id}); "
+                "ask for another one, or for none."
+            )
 
     def start(self, container: str) -> None:
         with self._locked(container):

@@ -7,6 +7,7 @@ Everything here runs inside the private mount namespace.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import shutil
@@ -50,6 +51,7 @@ from runtime.network.wiring import Wiring
 from runtime.volumes.store import VolumeStore
 from runtime.volumes.volumes import Volumes
 
+log = logging.getLogger(__name__)
 _CONMON_GRACE = 10.0
 
 
@@ -233,6 +235,10 @@ def leave_network(parts: Parts, member: rules.Member, slot: Slot) -> None:
     """Close the firewall for an address, then free it."""
     if parts.pool.guarded:
         parts.confinement.leave(member)
+        try:
+            parts.wiring.left()
+        except EngineError as error:
+            log.error("the ways to %s could not be closed: %s", member.address, error)
     parts.pool.release(slot)
 
 
@@ -248,7 +254,7 @@ def _join_network(
 ) -> Slot | None:
     if spec.network is NetworkMode.NONE:
         return None
-    slot = parts.pool.reserve() if late else parts.pool.take(spec.id)
+    slot = _take_slot(parts, spec, late=late)
     owner = _owner_mark(parts, spec.owner) if spec.network is NetworkMode.APP else 0
     member = rules.Member(interface=slot.interface, address=slot.address, owner=owner)
     undo.callback(leave_network, parts, member, slot)
@@ -258,6 +264,17 @@ def _join_network(
     if owner:
         parts.wiring.admit(spec.owner)
     return slot
+
+
+def _take_slot(parts: Parts, spec: ContainerSpec, *, late: bool) -> Slot:
+    pool = parts.pool
+    if not spec.address:
+        return pool.reserve() if late else pool.take(spec.id)
+    if not isinstance(pool, Pool):
+        raise EngineError(
+            f"{spec.name} asks for the address {spec.address}; here the CNI network gives addresses."
+        )
+    return pool.reserve(spec.address) if late else pool.take_exactly(spec.address)
 
 
 def _owner_mark(parts: Parts, owner: str) -> int:

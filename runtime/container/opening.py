@@ -64,6 +64,8 @@ def open_parts(
     shift = _decide_shift(config, layout, mounts, namespaces)
     owners, firewall = Owners(layout.home / "owners.json"), Nftables()
 
+    confinement = Confinement(layout.home / "egress.json", names, firewall)
+
     def make_slot(make: object) -> Slot:
         return mounts.call(make)  # type: ignore[arg-type]
 
@@ -93,9 +95,10 @@ def open_parts(
             Mode(config.overlay),
             config.underlay,
             lambda: making.marks(owners),
+            confinement.containers,
             outgoing_mtu,
         ),
-        confinement=Confinement(layout.home / "egress.json", names, firewall),
+        confinement=confinement,
         isolated=shift is not Shift.NONE,
         ca_bundle=config.ca_bundle,
         nameservers=resolver.nameservers(),

@@ -24,6 +24,7 @@ from runtime.model import (
     ImageRef,
     Limits,
     Member,
+    Network,
     Offer,
     Peer,
     Struct,
@@ -302,8 +303,16 @@ class Engine(Protocol):
     def dial(self, container: str, port: int) -> socket.socket:
         """Connect to a TCP port as a process inside would, by 127.0.0.1. Raises EngineError when nothing listens."""
 
-    def connect(self, peers: tuple[Peer, ...], members: tuple[Member, ...], network: int) -> None:
-        """Join this host to its peers, and to no others. Repeatable; mends what went missing; restarts nothing.
+    def connect(
+        self,
+        peers: tuple[Peer, ...],
+        members: tuple[Member, ...],
+        network: int,
+        networks: tuple[Network, ...] = (),
+    ) -> None:
+        """Join this host to its peers, and the apps of each network; nobody else.
+
+        Repeatable; mends what went missing; restarts nothing.
 
         Raises EngineError naming the peers that cannot be joined and why; the others are joined all the same.
         """

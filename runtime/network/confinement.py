@@ -77,6 +77,11 @@ class Confinement:
         text += egress.render_confine(self._names.table, (), tuple(self._shown.values()))
         return text + egress.render_kept(self._names.table, self._still_named(in_force))
 
+    def containers(self) -> dict[str, str]:
+        """Return the owner of each container with an address, but for builds, which nobody reaches."""
+        with self._lock:
+            return {address: owner for address, (owner, build) in self._keys.items() if not build}
+
     def admit(self, member: rules.Member, owner: str) -> None:
         """Let a container talk, as its owner's rules say, in one step."""
         with self._lock:

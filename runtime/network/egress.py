@@ -23,6 +23,8 @@ TIMEOUTS = (
 _REFUSED_SIZE = 1024
 
 _NETWORKS = "type mark . ipv4_addr . inet_proto . inet_service; flags interval;"
+# Of a connection that was allowed once.
+CUT = "meta l4proto tcp tcp flags & (syn | rst) == 0 reject with tcp reset"
 _ALLOW = "ct mark set meta mark meta mark set 0"
 SETS = f"""
   set confined {{ type ipv4_addr; }}
@@ -54,14 +56,14 @@ SETS = f"""
   chain egress_refused {{
     update @refusals {{ ip saddr counter }}
     update @refused {{ ip saddr . ip daddr . meta l4proto . th dport counter }}
-    meta l4proto tcp tcp flags & (syn | rst) == 0 reject with tcp reset
+    {CUT}
     reject with icmpx type admin-prohibited
   }}"""
 
 # Answers to who came in are not egress; a connection of the container's own is, for as long as it lasts.
-ESTABLISHED = """ct state related accept
-    ct state established ct direction reply accept
-    ct state established ip saddr != @confined accept
+ANSWERS = """ct state related accept
+    ct state established ct direction reply accept"""
+ESTABLISHED = """ct state established ip saddr != @confined accept
     ct state established ip saddr . ct mark @current accept"""
 JUDGED = "ip saddr @confined jump egress_rules"
 JUDGED_AT_HOST = "ip daddr @nameservers ip saddr @confined jump egress_rules"

@@ -52,6 +52,20 @@ def next_address(subnet: ipaddress.IPv4Network, last: int, used: Collection[str]
     raise EngineError(f"Every address of {subnet} is in use; stop containers or configure a larger subnet.")
 
 
+def check_address(subnet: ipaddress.IPv4Network, address: str, used: Collection[str]) -> None:
+    """Raise EngineError when a container cannot have the address that it asks for."""
+    try:
+        asked = ipaddress.IPv4Address(address)
+    except ValueError as error:
+        raise EngineError(f"{address!r} is not an IPv4 address.") from error
+    if asked not in subnet or asked in (subnet[0], subnet[-1]):
+        raise EngineError(
+            f"{address} cannot be a container's address here; take one of {subnet[1]} to {subnet[-2]}."
+        )
+    if address in used:
+        raise EngineError(f"{address} is in use on this host; ask for another address, or for none.")
+
+
 def encode_name(number: int) -> str:
     """Write a number in base 36, to fit the 15 characters of an interface name."""
     digits = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -125,10 +139,29 @@ class Pool:
             if self._ready.qsize() + self._wanted.qsize() < self._size:
                 self._wanted.put(True)
 
-    def reserve(self) -> Slot:
+    def take_exactly(self, address: str) -> Slot:
+        """Make a slot with this address. Raises EngineError when it is in use, or not of this host's subnet."""
+        self._give_up_ready(address)
+        return self._run(lambda: self._make(address))
+
+    def _give_up_ready(self, address: str) -> None:
+        """Drop the ready slot that has an address which somebody asks for by name."""
+        kept: list[Slot] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                slot = self._ready.get_nowait()
+                if slot.address == address:
+                    self._run_release(slot)
+                    self._wanted.put(True)
+                else:
+                    kept.append(slot)
+        for slot in kept:
+            self._ready.put(slot)
+
+    def reserve(self, address: str = "") -> Slot:
         """Return a slot for a namespace that somebody else makes; `connect` it when it is there."""
         for _ in range(_NAME_ATTEMPTS):
-            slot = self._reserve()
+            slot = self._reserve(address)
             if not Path("/sys/class/net", slot.interface).exists():
                 return slot
             self.release(slot)
@@ -177,6 +210,15 @@ class Pool:
             pause = min(pause * 2, 0.1)
         return True
 
+    def cut(self) -> None:
+        """Delete the interfaces that are still there. A connection that nobody answers any more keeps its namespace,
+        and so the interface, for minutes after its process."""
+        with Netlink() as netlink:
+            for index, name in socket.if_nameindex():
+                if name.startswith(self._veth):
+                    with contextlib.suppress(OSError):  # gone this moment
+                        netlink.delete_link(index)
+
     def _run_release(self, slot: Slot) -> None:
         def release() -> Slot:
             self.release(slot)
@@ -190,9 +232,9 @@ class Pool:
             with contextlib.suppress(EngineError, OSError):
                 self._ready.put(self._run(self._make))
 
-    def _make(self) -> Slot:
+    def _make(self, address: str = "") -> Slot:
         for _ in range(_NAME_ATTEMPTS):
-            slot = self._reserve()
+            slot = self._reserve(address)
             try:
                 self._connect(slot, lambda: syscalls.unshare(syscalls.CLONE_NEWNET))
                 return slot
@@ -202,10 +244,13 @@ class Pool:
                     raise EngineError(f"A container network could not be made: {error}.") from error
         raise EngineError("No free interface name was found for a container network.")
 
-    def _reserve(self) -> Slot:
+    def _reserve(self, address: str = "") -> Slot:
         with self._lock:
             self._number += 1
-            self._last, address = next_address(self._subnet, self._last, self._used)
+            if address:
+                check_address(self._subnet, address, self._used)
+            else:
+                self._last, address = next_address(self._subnet, self._last, self._used)
             self._used.add(address)
             slot = self._live[self._number] = self.slot(self._number, address)
             return slot

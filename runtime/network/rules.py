@@ -2,8 +2,9 @@
 
 In: names, subnet, blocked addresses, and which container has which address.  Out: one table, and element changes.
 The rules do not grow with the apps: each app is a number (a packet mark), `owner_of` gives the sender's, and
-`members` says whether the receiver has the same. The host's own addresses need no list: whatever is addressed to
-one of them arrives at `input`. Containers of other hosts are in the same sets; both ends check.
+`members` says whom a number may reach: its own containers, and those of apps in the same networks. The host's own
+addresses need no list: whatever is addressed to one of them arrives at `input`. Containers of other hosts are in the
+same sets; both ends check, also what is open already: who has left a network is cut off.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Sequence
 
 from runtime.model import Struct
 from runtime.network import egress
+from runtime.network.reach import Reach
 
 METADATA = "169.254.169.254"
 GATEWAY = "169.254.1.1"  # the host, as its containers see it
@@ -56,13 +58,6 @@ class Neighbour(Struct):
     interface: str
     source: str
     underlay: str
-
-
-class Stranger(Struct):
-    """A container of another host that belongs to an app of this one. `owner` is the app's number here."""
-
-    address: str
-    owner: int
 
 
 def names_of(tag: str) -> Names:
@@ -152,10 +147,11 @@ table inet {names.table} {{
     iifname {tunnels} drop
   }}
   chain from_container {{
-    {egress.ESTABLISHED}
+    {egress.ANSWERS}
     ct state invalid drop
     oifname {veth} jump between
     ip daddr @peers jump between
+    {egress.ESTABLISHED}
     {egress.JUDGED}
     ip daddr @nameservers meta l4proto {{ tcp, udp }} th dport 53 accept
     ip daddr @underlays {_REJECT}
@@ -167,10 +163,11 @@ table inet {names.table} {{
     meta mark set 0
     meta mark set ip saddr map @owner_of
     meta mark . ip daddr @members meta mark set 0 accept
+    {egress.CUT}
     {_REJECT}
   }}
   chain to_container {{
-    ct state established,related accept
+    {egress.ANSWERS}
     ip saddr @peer_sources accept
     ip saddr @peers jump between
     drop
@@ -211,12 +208,12 @@ def render_neighbours(names: Names, neighbours: Sequence[Neighbour], vni: int) -
     return "".join(f"{line}\n" for line in lines)
 
 
-def render_strangers(names: Names, gone: Sequence[Stranger], new: Sequence[Stranger]) -> str:
-    """Return the commands that take containers of other hosts out of, and into, their apps."""
+def render_reach(names: Names, gone: Reach, new: Reach) -> str:
+    """Return the commands that take addresses and ways out of the sets, and put others in."""
     table, lines = f"inet {names.table}", []
     for verb, those in (("delete", gone), ("add", new)):
-        owners = [one.address if verb == "delete" else f"{one.address} : {one.owner}" for one in those]
-        members = [f"{one.owner} . {one.address}" for one in those]
+        owners = [one if verb == "delete" else f"{one} : {mark}" for one, mark in those.owners.items()]
+        members = [f"{mark} . {address}" for mark, address in sorted(those.pairs)]
         for name, items in (("owner_of", owners), ("members", members)):
             lines += [f"{verb} element {table} {name} {{ {', '.join(items)} }}\n"] if items else []
     return "".join(lines)

@@ -15,13 +15,15 @@ from pathlib import Path
 
 from runtime.container.port import EngineError
 from runtime.container.storage import write_atomically
-from runtime.model import HostNetwork, Member, Peer, Struct, decode, encode
-from runtime.network import overlay, rules, wireguard
+from runtime.model import HostNetwork, Member, Network, Peer, Struct, decode, encode
+from runtime.network import overlay, reach, rules, wireguard
 from runtime.network.nftables import Nftables
 from runtime.network.overlay import Mode, Way
+from runtime.network.reach import Reach
 from runtime.network.rtnetlink import Netlink
 
 _VXLAN_HEADERS, _WIREGUARD_HEADERS = 50, 80  # bytes around each packet, over IPv4
+_GUESTS = 2**24  # numbers of owners that have no user range here; those that have one are below
 _GONE = (errno.ESRCH, errno.ENOENT, errno.ENODEV, errno.EADDRNOTAVAIL)
 
 
@@ -32,22 +34,25 @@ class Wired(Struct):
     members: tuple[Member, ...] = ()
     network: int = 1
     underlay: str = ""
+    networks: tuple[Network, ...] = ()
 
 
 class Wiring:
-    """One platform's. `marks` gives the firewall's number of each owner that this host knows."""
+    """One platform's. `marks` gives the firewall's number of each owner that this host knows, `local` the owner of each
+    container here by its address."""
 
     def __init__(
         self, file: Path, names: rules.Names, firewall: Nftables, subnet: str, mode: Mode, underlay: str,
-        marks: Callable[[], Mapping[str, int]], mtu: Callable[[], int],
+        marks: Callable[[], Mapping[str, int]], local: Callable[[], Mapping[str, str]], mtu: Callable[[], int],
     ) -> None:  # fmt: skip
         self._file, self._names, self._firewall = file, names, firewall
         self._subnet, self._mode, self._underlay = subnet, mode, underlay
-        self._marks, self._mtu = marks, mtu
+        self._marks, self._local, self._mtu = marks, local, mtu
         self._key = file.with_name("wireguard.key")
         self._lock = threading.RLock()
         self._wired = Wired()
-        self._shown: dict[str, int] = {}  # address -> mark, as the firewall has it
+        self._shown = Reach()  # as the firewall has it
+        self._guests: dict[str, int] = {}
         self._owners: set[str] = set()
         self._rendered = False
         self._known_key, self._refused, self._problem = "", False, ""
@@ -57,9 +62,8 @@ class Wiring:
         with contextlib.suppress(FileNotFoundError, ValueError):
             self._wired = decode(self._file.read_bytes(), Wired)
         self._owners = set(self._marks())
-        self._shown, self._rendered = self._wanted_marks(), True
-        strangers = _strangers(self._shown)
-        return self._render(self._wired) + rules.render_strangers(self._names, (), strangers)
+        self._shown, self._rendered = self._wanted_reach(), True
+        return self._render(self._wired) + rules.render_reach(self._names, Reach(), self._shown)
 
     def status(self) -> HostNetwork:
         """Return what the peers must know of this host; without WireGuard, where it is asked for, why not."""
@@ -72,7 +76,13 @@ class Wiring:
             subnet=self._subnet, underlay=self._address(), public_key=key, problem=problem or self._problem
         )
 
-    def apply(self, peers: tuple[Peer, ...], members: tuple[Member, ...], network: int) -> None:
+    def apply(
+        self,
+        peers: tuple[Peer, ...],
+        members: tuple[Member, ...],
+        network: int,
+        networks: tuple[Network, ...] = (),
+    ) -> None:
         """Make the network equal to this. Repeatable: it also mends what went missing meanwhile.
 
         Raises EngineError naming the peers that cannot be joined, once the others are.
@@ -80,7 +90,13 @@ class Wiring:
         with self._lock:
             self._problem = "Joining this host to its peers failed; the agent's log says why."
             planned = self._plan(peers)
-            wanted = Wired(ways=planned.ways, members=members, network=network, underlay=self._address())
+            wanted = Wired(
+                ways=planned.ways,
+                members=members,
+                network=network,
+                underlay=self._address(),
+                networks=networks,
+            )
             try:
                 problems = (*planned.problems, *self._rewire(wanted))
             except OSError as error:
@@ -103,11 +119,15 @@ class Wiring:
         return self._connect(wanted)
 
     def admit(self, owner: str) -> None:
-        """An app has its first container here: its containers elsewhere may talk to it from now on."""
+        """An app has a container here: its containers elsewhere, and its networks, may talk to it from now on."""
         with self._lock:
-            if owner not in self._owners:
-                self._owners.add(owner)
-                self._show()
+            self._owners.add(owner)
+            self._show()
+
+    def left(self) -> None:
+        """A container here is gone: nobody has a way to its address any more."""
+        with self._lock:
+            self._show()
 
     def expel(self, owner: str) -> None:
         """An app's number is about to be freed: nobody elsewhere has it any more."""
@@ -121,7 +141,7 @@ class Wiring:
         with self._lock:
             with contextlib.suppress(OSError):
                 self._take_back(self._wired, Wired())
-            self._wired, self._shown = Wired(), {}
+            self._wired, self._shown = Wired(), Reach()
             self._file.unlink(missing_ok=True)
 
     def _plan(self, peers: tuple[Peer, ...]) -> overlay.Plan:
@@ -149,23 +169,22 @@ class Wiring:
         vni = wired.network if any(way.by is Mode.VXLAN for way in wired.ways) else 0
         return rules.render_neighbours(self._names, overlay.neighbours(wired.ways), vni)
 
-    def _wanted_marks(self) -> dict[str, int]:
-        """Only owners with a number here: for the others nobody here may talk or listen."""
-        marks, subnets = self._marks(), overlay.Subnets(self._wired.ways)
-        return {
-            member.address: marks[member.owner]
-            for member in self._wired.members
-            if member.owner in self._owners
-            and member.owner in marks
-            and subnets.has_container(member.address)  # anything else could open this host's own addresses
-        }
+    def _wanted_reach(self) -> Reach:
+        """Owners without a number here have one only while they share a network with one that does."""
+        subnets, marks = overlay.Subnets(self._wired.ways), self._marks()
+        here = {owner: mark for owner, mark in marks.items() if owner in self._owners}
+        # Any other address could open this host's own ones.
+        elsewhere = [one for one in self._wired.members if subnets.has_container(one.address)]
+        return reach.plan(here, self._local(), elsewhere, self._wired.networks, self._guest)
+
+    def _guest(self, owner: str) -> int:
+        return self._guests.setdefault(owner, _GUESTS + len(self._guests))
 
     def _show(self) -> None:
-        wanted, shown = self._wanted_marks(), self._shown
-        gone = {address: mark for address, mark in shown.items() if wanted.get(address) != mark}
-        new = {address: mark for address, mark in wanted.items() if shown.get(address) != mark}
-        if gone or new:
-            self._firewall.run(rules.render_strangers(self._names, _strangers(gone), _strangers(new)))
+        wanted, shown = self._wanted_reach(), self._shown
+        gone, new = _without(shown, wanted), _without(wanted, shown)
+        if gone != new:  # else both are empty
+            self._firewall.run(rules.render_reach(self._names, gone, new))
             self._shown = wanted
 
     def _take_back(self, before: Wired, wanted: Wired) -> None:
@@ -249,5 +268,6 @@ def _devices() -> dict[str, int]:
     return {name: index for index, name in socket.if_nameindex()}
 
 
-def _strangers(marks: Mapping[str, int]) -> tuple[rules.Stranger, ...]:
-    return tuple(rules.Stranger(address=address, owner=mark) for address, mark in marks.items())
+def _without(one: Reach, other: Reach) -> Reach:
+    owners = {address: mark for address, mark in one.owners.items() if other.owners.get(address) != mark}
+    return Reach(owners=owners, pairs=one.pairs - other.pairs)

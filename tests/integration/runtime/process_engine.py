@@ -41,6 +41,7 @@ from runtime.model import (
     ImageRef,
     Limits,
     Member,
+    Network,
     Offer,
     Peer,
     encode,
@@ -67,7 +68,13 @@ class ProcessEngine:
             folder.mkdir(parents=True, exist_ok=True)
         self.data.recover(())
 
-    def connect(self, peers: tuple[Peer, ...], members: tuple[Member, ...], network: int) -> None:
+    def connect(
+        self,
+        peers: tuple[Peer, ...],
+        members: tuple[Member, ...],
+        network: int,
+        networks: tuple[Network, ...] = (),
+    ) -> None:
         if peers:
             raise EngineError("Plain processes have no network of their own to join to peers.")
 

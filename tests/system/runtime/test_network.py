@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from runtime.container.port import EngineError
 from runtime.model import NetworkMode
 from tests.system.runtime.conftest import BLOCKED, Host
 
@@ -158,6 +160,22 @@ def test_names_resolve_to_the_container_itself(host: Host) -> None:
 def test_port_80_needs_no_privilege(host: Host) -> None:
     script = "import socket as s; s.create_server(('', 80)); s.create_server(('::1', 0), family=s.AF_INET6)"
     assert host.python(script)[0].code == 0
+
+
+def test_a_requested_address_is_had_kept_from_others_and_free_again(host: Host) -> None:
+    subnet = ipaddress.ip_network(host.config.subnet)
+    used = {one.address for one in host.engine.list()}
+    wanted = next(str(one) for one in reversed(list(subnet.hosts())) if str(one) not in used)
+    first = host.start("/bin/sleep", "600", address=wanted, name="web.9")
+    assert wanted in {one.address for one in host.engine.list() if one.id == first}
+    with pytest.raises(EngineError, match=f"{wanted} is the address of web.9 of app-1 .container {first}."):
+        host.start("/bin/true", address=wanted)
+    with pytest.raises(EngineError, match="cannot be a container's address here"):
+        host.start("/bin/true", address="192.0.2.1")
+    host.engine.delete(first)
+    again = host.start("/bin/sleep", "600", address=wanted)
+    assert wanted in {one.address for one in host.engine.list() if one.id == again}
+    host.engine.delete(again)
 
 
 def test_two_platforms_do_not_reach_each_other(host: Host, open_host, server: str) -> None:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,17 +40,26 @@ ROOT = Path(__file__).parents[3]
 PORT = 8000
 PROBE = """
 import http.server, socket, threading, time, urllib.parse
+held = []
 class Probe(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
     def log_message(self, *words): pass
     def do_GET(self):
         verb, _, what = urllib.parse.unquote(self.path[1:]).partition('/')
         try: text = getattr(self, verb)(*filter(None, what.split(',')))
         except TimeoutError: text = 'silent'
         except OSError as error: text = type(error).__name__
-        self.send_response(200); self.end_headers(); self.wfile.write(text.encode())
+        self.send_response(200); self.send_header('Content-Length', str(len(text))); self.end_headers()
+        self.wfile.write(text.encode())
     def connect(self, address, port):
         with socket.create_connection((address, int(port)), 3) as one: return 'open ' + one.getsockname()[0]
     def who(self): return self.client_address[0]
+    def hold(self, address, port):
+        held.append(socket.create_connection((address, int(port)), 3))
+        return self.held()
+    def held(self):
+        held[-1].settimeout(3); held[-1].sendall(b'GET /who HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')
+        return 'open' if held[-1].recv(4096) else 'closed'
     def resolve(self, name):
         return ' '.join(sorted({one[4][0] for one in socket.getaddrinfo(name, 80, socket.AF_INET)}))
     def sick(self): threading.Thread(target=self.server.shutdown).start(); return 'yes'
@@ -167,10 +176,18 @@ class SimulatedHost:
 
     def ask(self, id: str, *words: str) -> str:
         """What the container `id` says to a request such as ("connect", address, port)."""
+        return self.asker(id)(*words)
+
+    def asker(self, id: str) -> Callable[..., str]:
+        """As `ask`, while the agent is away too."""
         address = next(one.address for one in self.client.report().instances if one.id == id)
-        url = f"http://{address}:{PORT}/{words[0]}/{','.join(words[1:])}"
-        script = f"import urllib.request as u; print(u.urlopen({url!r}, timeout=30).read().decode())"
-        return self.inside("/usr/bin/python3", "-c", script).strip()
+
+        def ask(*words: str) -> str:
+            url = f"http://{address}:{PORT}/{words[0]}/{','.join(words[1:])}"
+            script = f"import urllib.request as u; print(u.urlopen({url!r}, timeout=30).read().decode())"
+            return self.inside("/usr/bin/python3", "-c", script).strip()
+
+        return ask
 
     def members(self) -> tuple[Member, ...]:
         """Its containers, as the other host is told of them."""

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.model import Member
-from runtime.network import dns, names, resolver
+from runtime.model import Egress, EgressRule, Member, Network, NetworkMember
+from runtime.network import dns, names, reach, resolver
 from runtime.network.dns import Code
 
 pytestmark = pytest.mark.unit
@@ -125,6 +125,69 @@ def test_there_are_no_other_names() -> None:
     assert names.is_ours("a.b.internal")
     assert not names.is_ours("notinternal")
     assert not names.is_ours("internal.example.org")
+
+
+NETWORKS = (
+    Network(
+        name="Back",
+        members=(
+            NetworkMember(owner="o1"),
+            NetworkMember(owner="o2", aliases=("store", "Db")),
+            NetworkMember(owner="plain", aliases=("store",)),
+        ),
+    ),
+    Network(name="side", members=(NetworkMember(owner="o2", aliases=("x",)),)),
+)
+
+
+def test_networks_have_names_for_their_members_only() -> None:
+    def ask(name: str, owner: str) -> list[str] | None:
+        return names.resolve(name, owner, APPS, MEMBERS, NETWORKS)
+
+    assert ask("store.back.internal", "o1") == ["10.3.0.1", "10.4.0.1"]
+    assert ask("db.BACK.internal", "o1") == ["10.3.0.1"]
+    assert ask("web.1.db.back.internal", "plain") == ["10.3.0.1"]
+    assert ask("web.other.internal", "o1") == ask("other.internal", "o1") == ["10.3.0.1"]
+    assert ask("down.myapp.internal", "o2") == []
+    assert ask("worker.db.back.internal", "o1") is None
+    assert ask("x.side.internal", "o1") is None
+    assert ask("none.back.internal", "o1") is None
+    assert ask("back.internal", "o1") is None
+    assert ask("store.back.internal", "o3") is None
+
+
+def test_who_reaches_whom() -> None:
+    here, local = {"o1": 1, "o2": 2}, {"10.1.0.1": "o1", "10.3.0.1": "o2"}
+    elsewhere = (
+        Member(owner="o1", address="10.9.0.1"),
+        Member(owner="plain", address="10.9.0.2"),
+        Member(owner="nobody", address="10.9.0.3"),
+    )
+
+    def guest(owner: str) -> int:
+        return {"plain": 99}[owner]
+
+    alone = reach.plan(here, local, elsewhere, (), guest)
+    assert (alone.owners, alone.pairs) == ({"10.9.0.1": 1}, {(1, "10.9.0.1")})
+    joined = reach.plan(here, local, elsewhere, NETWORKS, guest)
+    assert joined.owners == {"10.9.0.1": 1, "10.9.0.2": 99}
+    assert joined.pairs == {
+        (1, "10.9.0.1"),
+        (2, "10.9.0.1"),
+        (1, "10.9.0.2"),
+        (2, "10.9.0.2"),
+        (2, "10.1.0.1"),
+        (99, "10.1.0.1"),
+        (1, "10.3.0.1"),
+        (99, "10.3.0.1"),
+    }
+
+
+def test_an_internal_network_closes_every_way_out() -> None:
+    internal = Network(name="vault", internal=True, members=(NetworkMember(owner="o1"),))
+    rules = {"o1": Egress(rules=(EgressRule(to="192.0.2.0/24"),)), "o2": Egress()}
+    assert reach.effective_egress(rules, (*NETWORKS, internal)) == {"o1": Egress(), "o2": Egress()}
+    assert reach.effective_egress(rules, NETWORKS) == rules
 
 
 def test_the_hosts_servers_are_asked_on_loopback_too(tmp_path) -> None:
