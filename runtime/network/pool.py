@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import ipaddress
 import os
 import queue
 import secrets
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -27,6 +29,7 @@ from runtime.network.rules import GATEWAY
 
 _IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 _NAME_ATTEMPTS = 1000
+_SIOCGIFMTU = 0x8921  # netdevice(7)
 
 
 class Slot(Struct):
@@ -298,13 +301,22 @@ def set_up_namespace() -> None:
     (sysctl / "ping_group_range").write_text("0 2147483647\n")
 
 
-def outgoing_mtu(routes: Path = Path("/proc/net/route"), devices: Path = Path("/sys/class/net")) -> int:
+def device_mtu(name: str) -> int:
+    """Return the MTU of an interface of this network namespace, which /sys need not show. Raises OSError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        answer = fcntl.ioctl(any_socket, _SIOCGIFMTU, struct.pack("16si20x", name.encode()[:15], 0))
+    return int(struct.unpack("16si20x", answer)[1])
+
+
+def outgoing_mtu(
+    routes: Path = Path("/proc/thread-self/net/route"), mtu_of: Callable[[str], int] = device_mtu
+) -> int:
     """Return the MTU of the interface with the default route, so that packets need no fragmenting; else 1500."""
     for line in routes.read_text().splitlines()[1:]:
         fields = line.split()
         if len(fields) > 7 and fields[1] == fields[7] == "00000000":
-            with contextlib.suppress(OSError, ValueError):
-                return int((devices / fields[0] / "mtu").read_text())
+            with contextlib.suppress(OSError):
+                return mtu_of(fields[0])
     return 1500
 
 

@@ -7,6 +7,7 @@ from paas.controller.models.deployments import Deployment
 from paas.controller.models.events import Event
 from paas.controller.models.hosts import Host, Router, RouteVersion
 from paas.controller.models.instances import Instance, OneOff
+from paas.controller.models.networks import Network, NetworkMember
 from paas.controller.models.registry import RegistryBlob, RegistryTag
 from paas.controller.models.releases import Release
 from paas.controller.models.stacks import Stack, StackTask
@@ -21,6 +22,8 @@ __all__ = [
     "Event",
     "Host",
     "Instance",
+    "Network",
+    "NetworkMember",
     "OneOff",
     "RegistryBlob",
     "RegistryTag",

@@ -14,6 +14,7 @@ from django.db import transaction
 from paas.controller.encryption import decrypt
 from paas.controller.models import App, Host, Instance
 from paas.controller.selectors.egress import wanted_egress
+from paas.controller.selectors.networks import wanted_networks
 from runtime.model import InstanceSpec, InstanceState, Member, Peer, WantedState, decode
 
 
@@ -34,6 +35,7 @@ def wanted_state(host_id: UUID) -> WantedState:
         apps={str(id_): name for id_, name in named},
         egress=wanted_egress("app"),
         build_egress=wanted_egress("build"),
+        networks=wanted_networks(),
     )
 
 

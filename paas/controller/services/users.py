@@ -10,7 +10,7 @@ import secrets
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError, Q
 
-from paas.controller.models import User
+from paas.controller.models import Network, User
 from paas.controller.selectors.users import find_user
 from paas.controller.services import accounts, events
 from paas.controller.services.locking import lock_accounts
@@ -69,12 +69,16 @@ def set_admin(admin: User, user: User, on: bool) -> User:
 
 
 def delete_user(admin: User, user: User) -> User:
-    """Delete an account with its tokens. Raises Conflict while it owns apps. Returns it as it was."""
+    """Delete an account with its tokens; networks that it made are the admin's from then on.
+
+    Raises Conflict while it owns apps. Returns it as it was.
+    """
     try:
         with transaction.atomic():
             _locked(admin, user, keeps_admins=False)
             gone = find_user(str(user.id))
             events.record(admin, "user.delete", gone.id, email=gone.email)
+            Network.objects.filter(owner=gone).update(owner=admin)
             User.objects.filter(id=gone.id).delete()
     except (ProtectedError, IntegrityError) as error:
         raise Conflict(

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from runtime.model import Egress, Network, NetworkMember, parse_egress_rule
+from runtime.network.rules import names_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -166,6 +167,8 @@ def test_a_megabyte_crosses_the_overlay_in_whole_packets(hosts: Hosts) -> None:
     """N7: the LAN carries 1500 bytes; what is wrapped must fit, so that nothing is cut to pieces and lost."""
     one, two = hosts
     assert json.loads(one.inside("ip", "-j", "link", "show", "eth0"))[0]["mtu"] == 1500
+    tunnel = json.loads(one.inside("ip", "-j", "link", "show", names_of(one.tag).vxlan))[0]
+    assert tunnel["mtu"] == 1450
     before = fragments(one), fragments(two)
     for host, id, other, target in ((one, "a-red", two, "b-red"), (two, "b-red", one, "a-red")):
         got = host.ask(id, "load", other.addresses()[target], str(2**20))

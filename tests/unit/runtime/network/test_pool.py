@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runtime.container.port import EngineError
 from runtime.network import resolver
-from runtime.network.pool import encode_name, next_address, outgoing_mtu
+from runtime.network.pool import device_mtu, encode_name, next_address, outgoing_mtu
 from runtime.network.rtnetlink import attribute
 
 pytestmark = pytest.mark.unit
@@ -52,11 +52,15 @@ def test_the_mtu_is_that_of_the_default_route(tmp_path: Path) -> None:
     routes.write_text(
         header + "e1\t0009A8C0\t0\t1\t0\t0\t0\t00FFFFFF\ne0\t00000000\t0\t3\t0\t0\t0\t00000000\n"
     )
-    (tmp_path / "e0").mkdir()
-    (tmp_path / "e0" / "mtu").write_text("1400\n")
-    assert outgoing_mtu(routes, tmp_path) == 1400
+    assert outgoing_mtu(routes, {"e0": 1400}.__getitem__) == 1400
     routes.write_text(header)
-    assert outgoing_mtu(routes, tmp_path) == 1500
+    assert outgoing_mtu(routes, {"e0": 1400}.__getitem__) == 1500
+
+
+def test_the_mtu_of_a_device_is_asked_of_the_kernel() -> None:
+    assert device_mtu("lo") >= 1280
+    with pytest.raises(OSError, match="No such device"):
+        device_mtu("no-such-device")
 
 
 def test_stub_resolvers_are_passed_over(tmp_path: Path) -> None:
