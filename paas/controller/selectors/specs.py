@@ -35,6 +35,7 @@ from runtime.model import (
     Limits,
     NetworkMode,
     Rootfs,
+    from_builtins,
 )
 
 ATTACH_SECONDS = 60.0  # a one-off that waits for its user is not started later
@@ -157,16 +158,16 @@ def process_env(
 def health_check(release: Release, process_type: str) -> HealthCheck:
     """Return the check of a process type: what the release says, else TCP for web and steady running for others."""
     declared = release.health_checks.get(process_type, {})
-    if process_type != WEB:
-        return HealthCheck(kind=HealthKind.STEADY)
-    if declared.get("path"):
-        return HealthCheck(
-            kind=HealthKind.HTTP,
-            path=declared["path"],
-            timeout=declared.get("timeout", 3.0),
-            start_timeout=float(settings.PAAS.boot_timeout),
-        )
-    return HealthCheck(kind=HealthKind.TCP, start_timeout=float(settings.PAAS.boot_timeout))
+    kind = HealthKind.TCP if process_type == WEB else HealthKind.STEADY
+    if declared.get("path") and process_type == WEB:
+        kind = HealthKind.HTTP
+    elif declared.get("command"):
+        kind = HealthKind.COMMAND
+    if kind is HealthKind.STEADY:
+        return HealthCheck(kind=kind)
+    checked = declared if kind in (HealthKind.HTTP, HealthKind.COMMAND) else {}
+    values = {**checked, "kind": kind.value, "start_timeout": float(settings.PAAS.boot_timeout)}
+    return from_builtins(values, HealthCheck)
 
 
 def instance_spec(release: Release, process_type: str, number: int, instance_id: UUID) -> InstanceSpec:

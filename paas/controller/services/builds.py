@@ -54,11 +54,23 @@ class Failure(msgspec.Struct, frozen=True):
     message: Text
 
 
-class DeclaredCheck(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An HTTP health check that the code declares; `timeout` in seconds."""
+Status = Annotated[int, msgspec.Meta(ge=100, le=599)]
+HeaderName = Annotated[str, msgspec.Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\Z")]
 
-    path: Annotated[str, msgspec.Meta(pattern=r"^/[!-~]*\Z", max_length=500)]
+
+class DeclaredCheck(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A health check that the code declares, in the names of `runtime.model.HealthCheck`: by HTTP, or by a command."""
+
+    path: Annotated[str, msgspec.Meta(pattern=r"^(/[!-~]*)?\Z", max_length=500)] = ""
     timeout: Annotated[float, msgspec.Meta(gt=0, le=60)] = 3.0
+    interval: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 5.0
+    start_period: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
+    unhealthy_threshold: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
+    healthy_threshold: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    restart_threshold: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
+    statuses: tuple[Status, Status] = (200, 399)
+    headers: Annotated[dict[HeaderName, Text], msgspec.Meta(max_length=20)] = {}
+    command: Annotated[tuple[Text, ...], msgspec.Meta(max_length=100)] = ()
 
 
 class Result(msgspec.Struct, frozen=True):

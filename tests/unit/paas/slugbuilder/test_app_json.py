@@ -21,6 +21,24 @@ pytestmark = pytest.mark.unit
             {"web": {"path": "/a", "timeout": 2.0}},
         ),
         ('{"healthchecks": {"web": []}}', {}),
+        (
+            '{"healthchecks": {"worker": [{"command": ["bin/check", "-q"], "attempts": 2, "type": "liveness"}]}}',
+            {"worker": {"command": ["bin/check", "-q"], "unhealthy_threshold": 2, "restart_threshold": 2}},
+        ),
+        (
+            '{"healthchecks": {"web": [{"path": "/", "wait": 9, "initialDelay": 30, "successes": 2,'
+            ' "statuses": [200, 204], "httpHeaders": [{"name": "Host", "value": "a.b"}]}]}}',
+            {
+                "web": {
+                    "path": "/",
+                    "headers": {"Host": "a.b"},
+                    "statuses": [200, 204],
+                    "interval": 9.0,
+                    "start_period": 30.0,
+                    "healthy_threshold": 2,
+                }
+            },
+        ),
     ],
 )
 def test_declared(text: str, expected: dict) -> None:
@@ -38,6 +56,11 @@ def test_declared(text: str, expected: dict) -> None:
         (b'{"healthchecks": {"web": [{"path": "health"}]}}', "starts with /"),
         (b'{"healthchecks": {"web": [{"path": "/a\\nb"}]}}', "starts with /"),
         (b'{"healthchecks": {"web": [{"path": "/", "timeout": true}]}}', "number of seconds"),
+        (b'{"healthchecks": {"web": [{"path": "/", "attempts": 0}]}}', "from 1 to 100"),
+        (b'{"healthchecks": {"web": [{"path": "/", "statuses": [200]}]}}', "must be two"),
+        (b'{"healthchecks": {"web": [{"path": "/", "httpHeaders": [{"name": "a b"}]}]}}', "a header of"),
+        (b'{"healthchecks": {"web": [{"path": "/", "httpHeaders": {"a": "b"}}]}}', "must be a list"),
+        (b'{"healthchecks": {"web": [{"command": "true"}]}}', "list of words"),
         (b'{"healthchecks": {"web": [{"path": "/", "timeout": 900}]}}', "at most 60"),
     ],
 )
