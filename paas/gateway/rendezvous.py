@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from paas.gateway import tickets
+from paas.gateway import framed, tickets
 from paas.gateway.pipe_input import QUIET, PipeInput, is_interrupt
 from paas.gateway.requests import parse_secret
 from runtime.attach import (
@@ -26,7 +26,9 @@ from runtime.attach import (
     attach,
     attach_path,
     exec_path,
+    forward_path,
 )
+from runtime.model import encode
 from runtime.tls import Credentials, client_context
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ LINGER = 0.5  # seconds; a client whose stdin is still open fails when its socke
 RETRY_SECONDS = 0.1  # the host may hear of the process a little after the client did
 NOT_KNOWN = 404
 WITH_STATUS = "status=1"
+FRAMED = "framed=1"
 STATUS = "\uffff paas-exit-status: {code}\r\n"
 
 
@@ -51,18 +54,24 @@ class Desk:
 async def serve(desk: Desk, line: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Carry one session to its end."""
     secret, wishes = parse_secret(line)
-    words = b""
+    words, in_frames = b"", FRAMED in wishes
     try:
         ticket = tickets.read(desk.key, secret, time.time())
-        desk.used.take(ticket)
+        if not ticket.port:
+            desk.used.take(ticket)
         session = await _open(desk, ticket)
     except (tickets.TicketError, AttachError) as error:
         await _write(writer, GREETING)
-        words = _sentence(error)
+        words = (
+            framed.frame(framed.LAST, encode(Ended(message=str(error)))) if in_frames else _sentence(error)
+        )
     else:
         await _write(writer, GREETING)
         try:
-            words = await _carry(ticket, session, reader, writer, wishes)
+            if ticket.framed:
+                await framed.carry(session, reader, writer)
+            else:
+                words = await _carry(ticket, session, reader, writer, wishes)
         finally:
             await session.close()
     await _write(writer, words)
@@ -70,7 +79,9 @@ async def serve(desk: Desk, line: bytes, reader: asyncio.StreamReader, writer: a
 
 
 async def _open(desk: Desk, ticket: tickets.Ticket) -> Attachment:
-    if ticket.exec:
+    if ticket.port:
+        path = forward_path(ticket.container, ticket.port)
+    elif ticket.exec:
         path = exec_path(ticket.container, ticket.exec)
     else:
         path = attach_path(ticket.container, first=True, rows=ticket.rows, columns=ticket.columns)
@@ -82,7 +93,12 @@ async def _open(desk: Desk, ticket: tickets.Ticket) -> Attachment:
         try:
             return await attach(ticket.agent, "", path, tls)
         except AttachError as error:
-            if ticket.exec or error.status not in (NOT_KNOWN, 0) or time.time() > ticket.expires:
+            if (
+                ticket.exec
+                or ticket.port
+                or error.status not in (NOT_KNOWN, 0)
+                or time.time() > ticket.expires
+            ):
                 raise
         await asyncio.sleep(RETRY_SECONDS)
 

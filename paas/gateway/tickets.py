@@ -23,7 +23,7 @@ class TicketError(Exception):
 
 class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """May attach once to `container` on the host whose agent is at `agent` and is `identity` (`runtime.tls`), or to
-    process `exec` in it."""
+    process `exec` in it. `framed`: bytes are carried as they are. `port`: to a port inside, and not only once."""
 
     agent: str
     identity: str
@@ -33,6 +33,8 @@ class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tty: bool = False
     rows: int = 0
     columns: int = 0
+    framed: bool = False
+    port: int = 0
     nonce: str = msgspec.field(default_factory=lambda: secrets.token_hex(8))
 
 

@@ -231,3 +231,48 @@ def test_git_and_the_api_over_tls(platform: Platform, app: str, make_repository:
         ("git", "ls-remote", url), env=platform.git_environ(), capture_output=True, text=True, check=False
     )
     assert refused.returncode != 0 and "certificate" in refused.stderr
+
+
+def test_files_go_into_a_running_dyno_and_out_of_it(platform: Platform, app: str, tmp_path: Path) -> None:
+    tree, back = tmp_path / "tree", tmp_path / "back"
+    (tree / "sub").mkdir(parents=True)
+    back.mkdir()
+    # What a terminal would make signals and ends of, and a megabyte of anything.
+    (tree / "sub" / "data").write_bytes(b"\x03\x04\xff\x04" * 1000 + os.urandom(1024 * 1024) + b"\x04")
+    sent = paas(platform, "ps:copy", str(tree), "web.1:/app", "-a", app)
+    assert sent.returncode == 0, sent
+    owner = paas(platform, "ps:exec", "-a", app, "web.1", "--", "stat -c %u /app/tree/sub/data")
+    assert owner.stdout.strip() == b"1000"
+    got = paas(platform, "ps:copy", "/app/tree", str(back), "-a", app)
+    assert got.returncode == 0, got
+    assert (back / "tree" / "sub" / "data").read_bytes() == (tree / "sub" / "data").read_bytes()
+    none = paas(platform, "ps:copy", "/app/none", str(back), "-a", app)
+    assert (none.returncode, b"There is no /app/none" in none.stderr) == (1, True), none
+    denied = paas(platform, "ps:copy", str(tree), "web.1:/etc/", "-a", app)
+    assert (denied.returncode, b"denied" in denied.stderr) == (1, True), denied
+
+
+def test_a_port_of_a_running_dyno_is_reached_by_many_at_once(platform: Platform, app: str) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from tests.ports import free_port
+
+    port = free_port()
+    words = (sys.executable, "-m", "paas.cli.main", "ps:forward", f"{port}:8080", "-a", app)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        words, cwd=ROOT, env=environ(platform), stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        try:
+            assert f"127.0.0.1:{port} is port 8080 of web.1" in process.stdout.readline()
+
+            def fetch(_: int) -> int:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as response:
+                    return len(response.read()) and response.status
+
+            with ThreadPoolExecutor(8) as threads:
+                assert list(threads.map(fetch, range(24))) == [200] * 24
+        finally:
+            process.terminate()
+    closed = paas(platform, "ps:forward", f"{port}:70000", "-a", app)
+    assert (closed.returncode, b"no pair of ports" in closed.stderr) == (2, True), closed

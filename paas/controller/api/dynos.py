@@ -23,7 +23,7 @@ from paas.controller.api.references import (
 from paas.controller.api.resource import Resource, actor, app_of, read, render, render_items
 from paas.controller.models import App, OneOff
 from paas.controller.selectors.dynos import Dyno, dynos, find_dyno
-from paas.controller.services.attaching import exec_in_dyno
+from paas.controller.services.attaching import copy_files, exec_in_dyno, forward_port
 from paas.controller.services.instances import restart, stop_instance
 from paas.controller.services.one_offs import Run, run_attached, run_detached, stop_one_off
 from paas.errors import NotFound
@@ -149,6 +149,34 @@ class OneDyno(Resource):
         else:
             restart(actor(request), found, name=wanted.name)
         return Response({}, status=202)
+
+
+class CopySerializer(serializers.Serializer[None]):
+    path = serializers.CharField(max_length=4096, trim_whitespace=False)
+    into = serializers.BooleanField(required=False, default=False)
+
+
+class PortSerializer(serializers.Serializer[None]):
+    port = serializers.IntegerField(min_value=1, max_value=65535)
+
+
+class DynoCopies(Resource):
+    @extend_schema(operation_id="copyDynoFiles", request=CopySerializer, responses={201: DynoSerializer})
+    def post(self, request: Request, app: str, dyno: str) -> Response:
+        """Copy files out of a running dyno, or into it: a tar stream at the attach_url, in frames."""
+        found, body = app_of(request, app), read(request, CopySerializer)
+        inside = find_dyno(found, dyno)
+        url = copy_files(actor(request), found, inside, body["path"], into=body["into"])
+        return render_dyno(found, inside, 201, url)
+
+
+class DynoPorts(Resource):
+    @extend_schema(operation_id="forwardDynoPort", request=PortSerializer, responses={201: DynoSerializer})
+    def post(self, request: Request, app: str, dyno: str) -> Response:
+        """Reach a port inside a running dyno: every connection to the attach_url, in frames, for an hour."""
+        found, body = app_of(request, app), read(request, PortSerializer)
+        inside = find_dyno(found, dyno)
+        return render_dyno(found, inside, 201, forward_port(actor(request), found, inside, body["port"]))
 
 
 class StopDyno(Resource):

@@ -62,6 +62,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{APP}/dynos", dynos.Dynos.as_view()),
     path(f"{APP}/dynos/<str:dyno>", dynos.OneDyno.as_view()),
     path(f"{APP}/dynos/<str:dyno>/actions/stop", dynos.StopDyno.as_view()),
+    path(f"{APP}/dynos/<str:dyno>/copies", dynos.DynoCopies.as_view()),
+    path(f"{APP}/dynos/<str:dyno>/ports", dynos.DynoPorts.as_view()),
     path(f"{APP}/egress", egress.AppEgress.as_view()),
     path(f"{APP}/formation", formation.Formation.as_view()),
     path(f"{APP}/formation/<str:type>", formation.ProcessType.as_view()),

@@ -84,6 +84,8 @@ WORDS: dict[str, Words] = {
     "deployment.cancel": "cancelled a deployment",
     "deployment.fail": "ended a failed deployment ({error})",
     "dyno.exec": "ran a command in {name}",
+    "dyno.copy": "copied {path} {way} {name}",
+    "dyno.forward": "forwarded port {port} of {name}",
     "dyno.restart": _restart,
     "dyno.stop": "stopped {resource}",
     "network.create": "made the network {name}",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -21,11 +22,13 @@ from paas.controller.services.config import check_variable
 from paas.errors import Conflict, InvalidParams, Unavailable
 from paas.gateway.tickets import LIFETIME, Ticket, issue
 from runtime.client import AgentRefused, AgentUnavailable
-from runtime.model import ExecSpec
+from runtime.model import CopySpec, ExecSpec
 from runtime.tls import host_identity
 
 COMMAND_MAX = 32 * 1024
 SIZE_MAX = 1000  # rows, columns
+PATH_MAX = 4096
+FORWARD_SECONDS = 3600.0
 
 
 def terminal_of(env: Mapping[str, str], *, no_tty: bool) -> Terminal:
@@ -46,20 +49,56 @@ def check_command(command: str, env: Mapping[str, str]) -> None:
         check_variable(name, value)
 
 
-def attach_url(host: Host, container: UUID, terminal: Terminal, exec_id: str = "") -> str:
-    """Return the address of a gateway with a ticket for one session."""
-    ticket = Ticket(
+def copy_files(user: User, app: App, dyno: Dyno, path: str, *, into: bool) -> str:
+    """Promise a copy of files into a running dyno or out of it; return where the tar stream is carried."""
+    if not path.startswith("/") or "\0" in path or len(path) > PATH_MAX:
+        raise InvalidParams(f"{path!r} is no absolute path in a dyno.")
+    host, _ = _place_of(app, dyno)
+    try:
+        copy_id = agent(host).make_copy(str(dyno.id), CopySpec(path=path, into=into))
+    except AgentUnavailable as error:
+        raise Unavailable(f"The host of {dyno.name} does not answer; try again in a moment.") from error
+    except AgentRefused as error:
+        raise Conflict(f"Files of {dyno.name} cannot be copied: {error.message}") from error
+    way = "into" if into else "out of"
+    events.record(user, "dyno.copy", dyno.id, app, name=dyno.name, path=path, way=way)
+    return _url(_ticket(host, dyno.id, LIFETIME, exec=copy_id, framed=True))
+
+
+def forward_port(user: User, app: App, dyno: Dyno, port: int) -> str:
+    """Return where connections to a port inside a running dyno are carried, for an hour."""
+    host, _ = _place_of(app, dyno)
+    events.record(user, "dyno.forward", dyno.id, app, name=dyno.name, port=port)
+    return _url(_ticket(host, dyno.id, FORWARD_SECONDS, port=port, framed=True))
+
+
+def _ticket(host: Host, container: UUID, seconds: float, **more: Any) -> Ticket:
+    return Ticket(
         agent=host.url,
         identity=host_identity(str(host.id)),
         container=str(container),
-        expires=time.time() + LIFETIME,
+        expires=time.time() + seconds,
+        **more,
+    )
+
+
+def _url(ticket: Ticket) -> str:
+    secret = issue(settings.SECRETS.gateway_key, ticket)
+    return f"rendezvous://{settings.PAAS.public_host}:{settings.PAAS.gateway_port}/{secret}"
+
+
+def attach_url(host: Host, container: UUID, terminal: Terminal, exec_id: str = "") -> str:
+    """Return the address of a gateway with a ticket for one session."""
+    ticket = _ticket(
+        host,
+        container,
+        LIFETIME,
         exec=exec_id,
         tty=terminal.tty,
         rows=terminal.rows,
         columns=terminal.columns,
     )
-    secret = issue(settings.SECRETS.gateway_key, ticket)
-    return f"rendezvous://{settings.PAAS.public_host}:{settings.PAAS.gateway_port}/{secret}"
+    return _url(ticket)
 
 
 def exec_in_dyno(
