@@ -259,12 +259,16 @@ class JobInput(Struct):
 class JobOutput(Struct):
     """What to keep of a job that ended with 0: `directory` becomes a slug (squashfs), uploaded by digest.
 
+    `dependencies`: the job's result (JSON) may name, in a list of that name, folders below `directory` that become
+    images of their own, with all times 0: what is installed there stays the same image while the app's code changes.
+
     `keep_times`: files keep their times, which the job has set so that equal input gives equal bytes (web servers
     make ETags of them); else every time becomes 0.
     """
 
     directory: str = "/app"
     keep_times: bool = False
+    dependencies: bool = False
 
 
 class JobSpec(Struct):
@@ -386,7 +390,11 @@ class JobState(StrEnum):
 
 
 class JobStatus(Struct):
-    """What a host says of one job. `timings` are seconds per step (fetch, create, run, package, upload)."""
+    """What a host says of one job. `timings` are seconds per step (fetch, create, run, package, upload).
+
+    `layers` lie below the slug: images of the folders that the job named as dependencies. `uploaded` counts the bytes
+    that the image store did not have yet.
+    """
 
     id: str
     state: JobState
@@ -394,6 +402,8 @@ class JobStatus(Struct):
     exit: ExitInfo | None = None
     result: str = ""
     slug: ImageRef | None = None
+    layers: tuple[ImageRef, ...] = ()
+    uploaded: Annotated[int, msgspec.Meta(ge=0)] = 0
     message: str = ""
     timings: dict[str, float] = {}
 

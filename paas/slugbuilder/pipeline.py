@@ -136,7 +136,7 @@ def compile_source(request: Request, work: Workspace) -> Result:
         buildpacks=(UsedBuildpack(buildpack.name, compiled.version),),
         python=compiled.python,
         node=compiled.node,
-        dependencies=tuple(name for name in compiled.dependencies if (work.app / name).is_dir()),
+        dependencies=tuple(name for name in compiled.dependencies if is_own_folder(work.app, name)),
         launch=f"{work.app}/.paas/launch",
         config_defaults=dict(compiled.env),
         health_checks=health_checks,
@@ -145,6 +145,13 @@ def compile_source(request: Request, work: Workspace) -> Result:
         size=size,
         timings=work.timings,
     )
+
+
+def is_own_folder(app: Path, name: str) -> bool:
+    """A folder that is reached without a link."""
+    path = app / name
+    links = any(one.is_symlink() for one in (path, *path.parents) if one.is_relative_to(app) and one != app)
+    return path.is_dir() and not links
 
 
 def drop_ignored(work: Workspace) -> None:

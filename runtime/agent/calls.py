@@ -93,9 +93,13 @@ class EngineCalls:
     async def read_file(self, container: str, path: str, limit: int) -> bytes:
         return await self._one(container, self.engine.read_file, container, path, limit)
 
-    async def export(self, container: str, directory: str, target: Path, keep_times: bool) -> ImageRef:
+    async def export(
+        self, container: str, directory: str, target: Path, keep_times: bool, without: tuple[str, ...] = ()
+    ) -> ImageRef:
         export = self.engine.export
-        return await self._one(container, export, container, directory, target, keep_times=keep_times)
+        return await self._one(
+            container, export, container, directory, target, keep_times=keep_times, without=without
+        )
 
     async def usage(self, container: str) -> Usage | None:
         return await self._run(self.engine.usage, container)

@@ -64,17 +64,17 @@ class Controller:
     async def fetch_image(self, ref: ImageRef, target: Path) -> None:
         await self.fetch(_image(ref), target)
 
-    async def put_image(self, ref: ImageRef, file: Path) -> None:
-        """Upload a slug unless the image store has it."""
+    async def put_image(self, ref: ImageRef, file: Path) -> int:
+        """Upload an image unless the image store has it; the bytes sent."""
         try:
             async with self._ask("HEAD", _image(ref), timeout=SHORT):
-                return
+                return 0
         except Refused:
             pass
         with file.open("rb") as data:
             headers = {"Content-Length": str(ref.size), "Content-Type": "application/octet-stream"}
             async with self._ask("PUT", _image(ref), data=data, headers=headers, timeout=TRANSFER):
-                pass
+                return ref.size
 
     async def report(self, report: HostReport) -> ReportReply:
         path = f"/internal/hosts/{self._host}/report"

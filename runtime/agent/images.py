@@ -10,6 +10,7 @@ import errno
 import uuid
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
+from typing import TypeVar
 
 from runtime.agent.backoff import retry_delay
 from runtime.agent.calls import EngineCalls
@@ -18,6 +19,7 @@ from runtime.agent.pulls import Pulls
 from runtime.model import ImageRef
 
 RETRY_CAP = 30.0
+T = TypeVar("T")
 
 
 class Images:
@@ -100,12 +102,12 @@ class Images:
             file.unlink(missing_ok=True)
 
 
-async def retried(step: Callable[[], Awaitable[None]], deadline: float) -> None:
-    """Await `step()` again after failures until loop time `deadline`, unless it was refused."""
+async def retried(step: Callable[[], Awaitable[T]], deadline: float) -> T:
+    """Await `step()` again after failures until loop time `deadline`, unless it was refused; what it gives."""
     attempt = 0
     while True:
         try:
-            await step()
+            return await step()
         except Refused:
             raise
         except Exception:
@@ -114,5 +116,3 @@ async def retried(step: Callable[[], Awaitable[None]], deadline: float) -> None:
             if asyncio.get_running_loop().time() + delay > deadline:
                 raise
             await asyncio.sleep(delay)
-        else:
-            return

@@ -8,6 +8,7 @@ Every step may be repeated: a job whose agent died goes on where it was, and nev
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import math
 import shutil
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import PurePosixPath
 from signal import SIGHUP
 from typing import Any
 
@@ -46,6 +48,7 @@ RESULT_BYTES = 1024**2
 FETCH_SECONDS = 120.0
 UPLOAD_SECONDS = 600.0
 HANG_UP_SECONDS = 3.0
+DEPENDENCIES_MAX = 8  # images of one build, each a mount of every instance
 ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED})
 
 
@@ -276,17 +279,28 @@ class Job:
         return data.decode("utf-8", "replace")
 
     async def _package(self, output: JobOutput) -> None:
-        file = self._store.temporary / f"slug-{self._id}"
+        """Make the images, and upload those that the store has not got; the slug last, it names the build's end."""
+        parts = dependencies(self.status.result, output.directory) if output.dependencies else ()
+        files = [self._store.temporary / f"slug-{self._id}-{number}" for number in range(len(parts) + 1)]
         try:
             with self._timed("package"):
-                file.unlink(missing_ok=True)
-                slug = await self._context.calls.export(self._id, output.directory, file, output.keep_times)
+                for file in files:
+                    file.unlink(missing_ok=True)
+                export = self._context.calls.export
+                layers = [
+                    await export(self._id, part, file, False)
+                    for part, file in zip(parts, files[1:], strict=True)
+                ]
+                slug = await export(self._id, output.directory, files[0], output.keep_times, parts)
             with self._timed("upload"):
                 deadline = asyncio.get_running_loop().time() + UPLOAD_SECONDS
-                await retried(lambda: self._controller.put_image(slug, file), deadline)
-            self._update(self._with(slug=slug))
+                sent = 0
+                for ref, file in zip((*layers, slug), (*files[1:], files[0]), strict=True):
+                    sent += await retried(partial(self._controller.put_image, ref, file), deadline)
+            self._update(self._with(slug=slug, layers=tuple(layers), uploaded=sent))
         finally:
-            file.unlink(missing_ok=True)
+            for file in files:
+                file.unlink(missing_ok=True)
 
     async def _clean(self) -> bool:
         """Remove its container and input files; False when the container could not be removed."""
@@ -356,6 +370,17 @@ class Job:
 
     def _say(self, text: str, *, end: bool = False) -> None:
         self._context.logs.system(self._id, text, end=end)
+
+
+def dependencies(result: str, directory: str) -> tuple[str, ...]:
+    """Return the folders that a result names, as paths of the container; what is none of its own is left out."""
+    try:
+        named = json.loads(result).get("dependencies", [])
+    except (ValueError, AttributeError):
+        return ()
+    names = [PurePosixPath(one) for one in named if isinstance(one, str)] if isinstance(named, list) else []
+    inside = [one for one in names if one.parts and not one.is_absolute() and ".." not in one.parts]
+    return tuple(str(PurePosixPath(directory, one)) for one in inside[:DEPENDENCIES_MAX])
 
 
 def new_record(spec: JobSpec) -> JobRecord:

@@ -42,7 +42,7 @@ def pins_of(seen: Seen) -> Pins:
     containers = [spec.container for spec in (*seen.wanted, *running)] + [spec.container for spec, _ in jobs]
     digests = [layer.digest for container in containers for layer in container.rootfs.layers]
     return Pins(
-        images=frozenset([*digests, *(status.slug.digest for _, status in jobs if status.slug)]),
+        images=frozenset([*digests, *(digest for _, status in jobs for digest in _made(status))]),
         caches=frozenset(cache_key(spec) for spec, _ in jobs if spec.cache),
         owners=frozenset(container.owner for container in containers),
     )
@@ -61,6 +61,11 @@ def note(uses: Uses, seen: Seen, owners: Iterable[str], now: float) -> Uses:
     )
 
 
+def _made(status: JobStatus) -> tuple[str, ...]:
+    """The images that a job has made."""
+    return tuple(ref.digest for ref in ((status.slug, *status.layers) if status.slug else ()))
+
+
 def cache_key(spec: JobSpec) -> str:
     return f"{spec.container.owner}/{spec.cache}"
 
@@ -75,7 +80,7 @@ def _newest(seen: Seen) -> dict[str, Newest]:
     rows = [(spec.container, status.started_at or status.since) for spec, status in seen.instances
             if status.state not in ENDING]  # fmt: skip
     rows += [(spec.container, status.since) for spec, status in seen.jobs]
-    slugs = {spec.container.id: (status.slug.digest,) for spec, status in seen.jobs if status.slug}
+    slugs = {spec.container.id: _made(status) for spec, status in seen.jobs}
     for container, at in rows:
         digests = tuple(layer.digest for layer in container.rootfs.layers) + slugs.get(container.id, ())
         if digests:

@@ -364,10 +364,18 @@ class CrunEngine:
         root, inner = files.locate(str(self._layout.work(container) / "rootfs"), record.paths, path)
         return self._mounts.call(files.read, root, inner, limit)
 
-    def export(self, container: str, directory: str, target: Path, *, keep_times: bool = False) -> ImageRef:
+    def export(
+        self,
+        container: str,
+        directory: str,
+        target: Path,
+        *,
+        keep_times: bool = False,
+        without: tuple[str, ...] = (),
+    ) -> ImageRef:
         if self.wait(container, 0) is None:
             raise EngineError(f"Container {container} still runs; it can be packed when it has ended.")
-        return self._mounts.call(self._export, container, directory, target, keep_times)
+        return self._mounts.call(self._export, container, directory, target, keep_times, without)
 
     def attach(self, container: str) -> socket.socket:
         self._existing(container)
@@ -544,11 +552,13 @@ class CrunEngine:
         for key in record.data:
             parts.data.release(key.rpartition(":")[0], record.id)
 
-    def _export(self, container: str, directory: str, target: Path, keep_times: bool) -> ImageRef:
+    def _export(
+        self, container: str, directory: str, target: Path, keep_times: bool, without: tuple[str, ...]
+    ) -> ImageRef:
         stage = self._layout.run / "export" / container
         root = self._layout.work(container) / "rootfs"
         try:
-            files.pack(root, directory, stage, target, keep_times)
+            files.pack(root, directory, stage, target, keep_times, without)
         finally:
             files.remove_stage(stage)
         return self._parts.images.keep(target)

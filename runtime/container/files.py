@@ -54,8 +54,13 @@ def tail(file: Path, size: int = 4096) -> bytes:
         return b""
 
 
-def pack(rootfs: Path, directory: str, stage: Path, target: Path, keep_times: bool) -> None:
-    """Pack `directory` of a root file system as a squashfs that holds it under the same path."""
+def pack(
+    rootfs: Path, directory: str, stage: Path, target: Path, keep_times: bool, without: tuple[str, ...] = ()
+) -> None:
+    """Pack `directory` of a root file system as a squashfs that holds it under the same path.
+
+    `without` are paths below it that stay out; none of them is followed when it is a link.
+    """
     inner = PurePosixPath("/", directory).relative_to("/")
     if not inner.parts or ".." in inner.parts:
         raise EngineError(f"{directory!r} is not a directory that can be packed.")
@@ -70,8 +75,10 @@ def pack(rootfs: Path, directory: str, stage: Path, target: Path, keep_times: bo
         syscalls.bind(f"/proc/self/fd/{fd}", place, syscalls.MOUNT_ATTR_RDONLY)
     finally:
         os.close(fd)
-    os.utime(stage, (0, 0))
-    squashfs.pack(stage, target, keep_times=keep_times)
+    for folder in (place.parents[index] for index in range(len(inner.parts))):
+        os.utime(folder, (0, 0))
+    left_out = [str(PurePosixPath("/", path).relative_to("/")) for path in without]
+    squashfs.pack(stage, target, keep_times=keep_times, without=left_out)
 
 
 def remove_stage(stage: Path) -> None:

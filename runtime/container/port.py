@@ -273,10 +273,19 @@ class Engine(Protocol):
     def read_file(self, container: str, path: str, limit: int) -> bytes:
         """Read a file of an ended or running container, at most `limit` bytes; symlinks never lead out of its root."""
 
-    def export(self, container: str, directory: str, target: Path, *, keep_times: bool = False) -> ImageRef:
+    def export(
+        self,
+        container: str,
+        directory: str,
+        target: Path,
+        *,
+        keep_times: bool = False,
+        without: tuple[str, ...] = (),
+    ) -> ImageRef:
         """Pack `directory` of an ended container as a squashfs, under the same path (owner 1000, times 0 or kept).
 
-        The file is written to `target` and is also an image of this host from then on.
+        The file is written to `target` and is also an image of this host from then on. `without` are paths, as the
+        container knows them, that stay out.
         """
 
     def image_file(self, ref: ImageRef) -> Path:

@@ -17,6 +17,7 @@ class Slug(models.Model):
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="slugs")
     digest = models.CharField(max_length=71)  # sha256:<64 hex>
     size = models.PositiveBigIntegerField()
+    layers = models.JSONField(default=list)  # [{"digest", "size"}] of its dependencies, which lie below it
     process_types = models.JSONField(default=dict)  # {type: command}
     config_defaults = models.JSONField(default=dict)  # environment that the build asks for; config vars win
     buildpacks = models.JSONField(default=list)  # [{"name", "version"}]

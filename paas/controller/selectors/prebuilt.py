@@ -120,4 +120,10 @@ def layers(release: Release, process_type: str) -> tuple[ImageRef, ...]:
     image = image_for(release.slug, process_type)
     if image is not None:
         return (image.ref,)
-    return (ImageRef(digest=release.slug.digest, size=release.slug.size),) if release.slug else ()
+    return slug_layers(release.slug) if release.slug else ()
+
+
+def slug_layers(slug: Slug) -> tuple[ImageRef, ...]:
+    """Return a slug's own images, the app's code on top."""
+    below = (ImageRef(digest=layer["digest"], size=layer["size"]) for layer in slug.layers)
+    return (ImageRef(digest=slug.digest, size=slug.size), *below)

@@ -25,7 +25,7 @@ def pulled_layers(release: Release, process_type: str) -> tuple[str, ...]:
     """Return the digests of a release's squashfs files, the lowest first. Raises NotFound for what cannot be pulled."""
     if release.slug is None:
         raise NotFound(f"v{release.version} has no code to pull.", resource="release")
-    own = tuple(ref.digest for ref in layers(release, process_type))
+    own = tuple(ref.digest for ref in reversed(layers(release, process_type)))
     if image_for(release.slug, process_type) is not None:
         return own
     if not release.stack_layers:

@@ -96,6 +96,7 @@ def _template(release: Release, process_type: str, size: str | None = None) -> s
         *([release.kernel] if release.kernel else []),  # releases from before there were any keep their hash
         *([{"sandbox": release.sandbox}] if release.sandbox else []),
         *_image_parts(release, process_type),
+        *([release.slug.layers] if release.slug and release.slug.layers else []),
     ]
     text = json.dumps(parts, sort_keys=True).encode()
     return hmac.new(settings.SECRET_KEY.encode(), text, hashlib.sha256).hexdigest()[:32]

@@ -187,6 +187,7 @@ def succeed(
     result: Result,
     timings: dict[str, float],
     images: dict[str, Prebuilt] | None = None,
+    layers: tuple[ImageRef, ...] = (),
 ) -> None:
     """Make slug and release in one transaction. A no-op when the build was cancelled or its app destroyed meanwhile.
 
@@ -203,6 +204,7 @@ def succeed(
             app=build.app,
             digest=slug_image.digest,
             size=slug_image.size,
+            layers=[msgspec.to_builtins(layer) for layer in layers],
             process_types=result.process_types,
             config_defaults=result.config_defaults,
             buildpacks=[msgspec.to_builtins(pack) for pack in result.buildpacks],

@@ -97,6 +97,7 @@ def forget_unused() -> int:
         *Stack.objects.values_list("build_layers", flat=True),
     ]
     layers += list(Release.objects.values_list("stack_layers", flat=True).distinct())
+    layers += list(Slug.objects.exclude(layers=[]).values_list("layers", flat=True))
     used |= {layer["digest"] for group in layers for layer in group}
     builder = builder_image()
     if builder is not None:

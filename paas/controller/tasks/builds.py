@@ -167,7 +167,7 @@ def job_spec(build: Build) -> JobSpec:
         container=container,
         timeout=float(settings.PAAS.build_timeout),
         inputs=(JobInput(path=f"/internal/sources/{build.id}", target=SOURCE_PATH),),
-        output=JobOutput(directory="/app", keep_times=True),
+        output=JobOutput(directory="/app", keep_times=True, dependencies=True),
         cache=cache_name(build.app, build.stack),
         result_path=RESULT_PATH,
     )
@@ -220,10 +220,18 @@ def _finish(build: Build, status: JobStatus, seconds: float) -> None:
         if not _pusher_waits(build):
             builds.cancel_build(None, build)
             return
-        build_output.write(build.id, f"-----> Packaged: {slug.size / 1024**2:.1f} MB, {slug.digest[:19]}")
-        builds.succeed(build, slug, builds.read_result(status.result), timings)
+        build_output.write(build.id, f"-----> {packaged(status, slug)}")
+        builds.succeed(build, slug, builds.read_result(status.result), timings, layers=status.layers)
         return
     _fail(build, status, builds.read_failure(status.result))
+
+
+def packaged(status: JobStatus, slug: ImageRef) -> str:
+    """Say what the slug weighs, and what of it the image store did not have."""
+    below = sum(layer.size for layer in status.layers)
+    parts = f" and {below / 1024**2:.1f} MB of dependencies" if status.layers else ""
+    sent = f", {status.uploaded / 1024**2:.1f} MB of it new" if status.layers else ""
+    return f"Packaged: {slug.size / 1024**2:.1f} MB{parts}{sent}, {slug.digest[:19]}"
 
 
 def _fail(build: Build, status: JobStatus, error: builds.Failure | None) -> None:

@@ -274,9 +274,19 @@ class ProcessEngine:
     def read_file(self, container: str, path: str, limit: int) -> bytes:
         return (self.places / container / "root" / path.lstrip("/")).read_bytes()[:limit]
 
-    def export(self, container: str, directory: str, target: Path, *, keep_times: bool = False) -> ImageRef:
+    def export(
+        self,
+        container: str,
+        directory: str,
+        target: Path,
+        *,
+        keep_times: bool = False,
+        without: tuple[str, ...] = (),
+    ) -> ImageRef:
         folder = self.places / container / "root" / directory.lstrip("/")
         files = sorted(path for path in folder.rglob("*") if path.is_file())
+        left_out = [self.places / container / "root" / path.lstrip("/") for path in without]
+        files = [path for path in files if not any(path.is_relative_to(one) for one in left_out)]
         data = b"".join(f"{path.relative_to(folder)}\n".encode() + path.read_bytes() for path in files)
         target.write_bytes(data)
         ref = ImageRef(digest=_digest(data), size=len(data))

@@ -100,6 +100,26 @@ def test_export_is_reproducible_and_needs_no_download(host: Host, tmp_path: Path
     assert "z 1000 755 0.0000000000 1" in output
 
 
+def test_dependencies_are_an_image_of_their_own_that_outlives_the_code(host: Host, tmp_path: Path) -> None:
+    """The code changes, times differ: the dependencies stay the same image, and both make one tree again."""
+    refs = []
+    for turn, code in enumerate(("one", "two")):
+        script = f"mkdir -p deps/lib; head -c 300000 /dev/zero > deps/lib/big; ln -s lib deps/link; echo {code} > code"
+        container = host.start("/bin/sh", "-c", script, create={"scratch_bytes": 64 * 2**20})
+        host.finish(container)
+        deps = host.engine.export(container, "/app/deps", tmp_path / f"d{turn}.squashfs")
+        code_only = tmp_path / f"c{turn}.squashfs"
+        refs.append((host.engine.export(container, "/app", code_only, without=("/app/deps",)), deps))
+        host.engine.delete(container)
+    assert refs[0][1] == refs[1][1]
+    assert refs[0][0] != refs[1][0]
+    ended, output = host.shell(
+        "find . -mindepth 1 | sort; cat code", rootfs=Rootfs(layers=refs[1], host=True)
+    )
+    assert ended.code == 0
+    assert output.split() == ["./code", "./deps", "./deps/lib", "./deps/lib/big", "./deps/link", "two"]
+
+
 def test_export_refuses_what_it_must(host: Host, tmp_path: Path) -> None:
     running = host.start("/bin/sleep", "600")
     with pytest.raises(EngineError, match="still runs"):

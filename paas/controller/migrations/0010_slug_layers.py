@@ -1,0 +1,17 @@
+"""A slug's dependencies are images of their own."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("controller", "0009_registry_conversions"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="slug",
+            name="layers",
+            field=models.JSONField(default=list),
+        ),
+    ]
