@@ -102,8 +102,22 @@ def find(root: Path, path: str) -> Served | str | None:
         return None
 
 
-def reply_to_file(request: Request, file: Served, *, status: int = 200) -> Reply:
-    """Answer GET or HEAD with a file: 304, 206, 416 or the whole."""
+def packed(request: Request, file: Served) -> tuple[str, Path] | None:
+    """Return (encoding, file) of what the build has compressed beside a file, when the client takes it."""
+    if "range" in request.headers:
+        return None
+    accepted = request.headers.get("accept-encoding", "")
+    for encoding, suffix in (("br", ".br"), ("gzip", ".gz")):
+        path = file.path.with_name(file.path.name + suffix)
+        if accepts(accepted, encoding) and path.is_file():
+            return encoding, path
+    return None
+
+
+def reply_to_file(
+    request: Request, file: Served, *, status: int = 200, instead: Served | None = None, encoding: str = ""
+) -> Reply:
+    """Answer GET or HEAD with a file: 304, 206, 416 or the whole. `instead` is the same file, encoded."""
     compressible = (
         media_type(file.path.name) in COMPRESSIBLE and GZIP_LIMITS[0] <= file.size <= GZIP_LIMITS[1]
     )
@@ -126,6 +140,10 @@ def reply_to_file(request: Request, file: Served, *, status: int = 200) -> Reply
         headers.append(("Vary", "Accept-Encoding"))
     if status == 200 and not_modified(request.headers, file):
         return Reply(304, tuple(headers))
+    if instead is not None:
+        headers = [one for one in headers if one[0] not in ("ETag", "Vary")]
+        headers += [("ETag", f'W/"{file.tag}"'), ("Vary", "Accept-Encoding"), ("Content-Encoding", encoding)]
+        return Reply(status, tuple(headers), file=instead, length=instead.size)
     if gzip:
         return Reply(status, (*headers, ("Content-Encoding", "gzip")), file=file, length=file.size, gzip=True)
     headers.append(("Accept-Ranges", "bytes"))
@@ -172,9 +190,13 @@ def requested_range(headers: Mapping[str, str], file: Served) -> tuple[int, int]
 
 
 def accepts_gzip(header: str) -> bool:
+    return accepts(header, "gzip")
+
+
+def accepts(header: str, encoding: str) -> bool:
     for item in header.split(","):
         name, _, parameters = item.partition(";")
-        if name.strip().lower() in ("gzip", "*"):
+        if name.strip().lower() in (encoding, "*"):
             return re.search(r"q\s*=\s*0(\.0*)?\s*$", parameters) is None
     return False
 
@@ -184,6 +206,14 @@ def redirect(location: str, target: str) -> Reply:
     query = target.partition("?")[2]
     address = "/" + quote(os.fsencode(location.strip("/"))) + "/" + (f"?{query}" if query else "")
     return Reply(301, (("Location", address),))
+
+
+def rewritten(status: int, target: str, asked: str) -> Reply:
+    """Redirect by a rule; the query stays unless the rule has one. A path keeps to this host."""
+    query = asked.partition("?")[2]
+    kept = f"?{query}" if query and "?" not in target else ""
+    address = target if "://" in target else "/" + target.lstrip("/")
+    return Reply(status, (("Location", quote(address, safe="/:?=&#%+~@!$,;()*'[]") + kept),))
 
 
 def plain(status: int, text: str, *headers: tuple[str, str]) -> Reply:

@@ -1,6 +1,7 @@
 """Serves a folder over HTTP/1.1 where a stack has no nginx.
 
-In: a folder, a port, `--spa`.  Out: a server in the foreground that ends cleanly on SIGTERM.
+In: a folder, a port, `--spa`, the site's rules beside it.  Out: a server in the foreground that ends cleanly on
+SIGTERM.
 Standard library only: this file is copied into the slug of a static site.
 """
 
@@ -17,18 +18,22 @@ from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
+from .site_rules import Rules, read_rules
 from .static_reply import (
     Reply,
     Request,
     Served,
     find,
     local_path,
+    packed,
     parse_request,
     plain,
     redirect,
     reply_to_file,
+    rewritten,
 )
 
+RULES_FILE = "rules.json"
 HEAD_LIMIT = 32 * 1024
 IDLE_SECONDS = 75.0
 WRITE_SECONDS = 60.0
@@ -40,9 +45,10 @@ CACHE_BYTES = 16 * 1024**2
 class Site:
     """One folder. Hashes and compressed bodies are kept: the files of a slug never change while it runs."""
 
-    def __init__(self, root: Path, *, spa: bool) -> None:
+    def __init__(self, root: Path, *, spa: bool, rules: Rules | None = None) -> None:
         self.root = root
         self.spa = spa
+        self.rules = rules or Rules()
         self._tags: dict[tuple[str, int, int], str] = {}
         self._compressed: OrderedDict[str, bytes] = OrderedDict()
 
@@ -51,17 +57,50 @@ class Site:
         if request.method not in ("GET", "HEAD"):
             return plain(405, "Only GET and HEAD are served here.", ("Allow", "GET, HEAD"))
         path = local_path(request.target)
-        found = None if path is None else find(self.root, path)
+        if path is None or path in self.rules.hidden:
+            return await self._missing(request)
+        reply = await self._answer_path(request, path)
+        extra = self.rules.headers_for(f"/{path}")
+        names = {name.lower() for name, _ in extra}
+        kept = tuple(header for header in reply.headers if header[0].lower() not in names)
+        return replace(reply, headers=(*kept, *extra))
+
+    async def _answer_path(self, request: Request, path: str) -> Reply:
+        found = find(self.root, path)
+        if found is None and self.rules.clean_urls:
+            found = find(self.root, f"{path}.html")
+        rule = self.rules.redirect(f"/{path}", there=found is not None)
+        if rule is not None and rule[0] not in (200, 404):
+            return rewritten(rule[0], rule[1], request.target)
+        if rule is not None:
+            target = find(self.root, rule[1].strip("/") or "index.html")
+            if isinstance(target, Served):
+                return await self._file(request, target, rule[0])
         if isinstance(found, str):
             return redirect(found, request.target)
-        if found is None and self.spa and path is not None:
+        if found is None and self.spa:
             found = await asyncio.to_thread(find, self.root, "index.html")
-        if isinstance(found, Served):
-            return reply_to_file(request, await self._tagged(found))
-        page = find(self.root, "404.html")
-        if isinstance(page, Served):
-            return reply_to_file(request, await self._tagged(page), status=404)
-        return plain(404, "Not found.")
+        return (
+            await self._file(request, found, 200)
+            if isinstance(found, Served)
+            else await self._missing(request)
+        )
+
+    async def _missing(self, request: Request) -> Reply:
+        page = find(self.root, self.rules.error_page)
+        return await self._file(request, page, 404) if isinstance(page, Served) else plain(404, "Not found.")
+
+    async def _file(self, request: Request, file: Served, status: int) -> Reply:
+        """Send a file, or the form of it that the build has compressed already."""
+        tagged = await self._tagged(file)
+        smaller = packed(request, file)
+        if smaller is None:
+            return reply_to_file(request, tagged, status=status)
+        encoding, path = smaller
+        size = path.stat().st_size
+        return reply_to_file(
+            request, tagged, status=status, instead=replace(tagged, path=path, size=size), encoding=encoding
+        )
 
     async def _tagged(self, file: Served) -> Served:
         key = (str(file.path), file.size, file.mtime)
@@ -172,7 +211,7 @@ async def send_file(writer: asyncio.StreamWriter, reply: Reply) -> None:
 
 async def serve(root: Path, port: int, *, spa: bool) -> None:
     """Serve until SIGTERM or SIGINT."""
-    server = Server(Site(root, spa=spa))
+    server = Server(Site(root, spa=spa, rules=read_rules(Path(__file__).with_name(RULES_FILE))))
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

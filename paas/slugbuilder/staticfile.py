@@ -23,8 +23,8 @@ class Site:
     spa: bool = False
 
 
-def read_site(app: Path) -> tuple[Site, tuple[str, ...]]:
-    """Return the site and warnings. Without `root:` it is public/ if that has an index.html and the root has none."""
+def read_site(app: Path, root: str = "", *, spa: bool = False) -> tuple[Site, tuple[str, ...]]:
+    """Return the site and warnings. Without `root:` it is `root`, or public/ if only that has an index.html."""
     file = app / "Staticfile"
     settings, warnings = (
         parse_staticfile(file.read_bytes().decode("utf-8-sig", "replace")) if file.is_file() else ({}, ())
@@ -32,9 +32,8 @@ def read_site(app: Path) -> tuple[Site, tuple[str, ...]]:
     default = (
         "public" if not (app / "index.html").is_file() and (app / "public/index.html").is_file() else "."
     )
-    return Site(
-        checked_root(app, settings.get("root", default)), settings.get("pushstate", "") in ON
-    ), warnings
+    place = checked_root(app, settings.get("root", root or default))
+    return Site(place, spa or settings.get("pushstate", "") in ON), warnings
 
 
 def parse_staticfile(text: str) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -24,8 +24,10 @@ from .node_packages import (
     with_manager,
 )
 from .node_shims import write_shims
+from .static import serve_site
 
 WORKER_MB = 512
+SITES = ("dist", "build", "out", "public", "_site", ".output/public", "www")
 
 
 def detect(app: Path) -> bool:
@@ -38,6 +40,10 @@ def compile_app(work: Workspace) -> Compiled:
     package = read_package(work.app / "package.json")
     web = start_command(work.app, package)
     reason = "" if web else "package.json has no start script and there is no server.js."
+    built = "" if web else built_site(work.app)
+    if built:
+        work.output.step(f"Nothing to start: the site in {built}/ is served as files")
+        web = serve_site(work, built).processes["web"]
     return Compiled(
         version=node.version,
         processes={"web": web} if web else {},
@@ -93,6 +99,11 @@ def read_package(path: Path) -> dict[str, Any]:
                 "package_json_invalid", f"{field!r} in package.json is no JSON object.", hint=hint
             )
     return data
+
+
+def built_site(app: Path) -> str:
+    """The folder with the index.html that the build script has made, '' for none."""
+    return next((name for name in SITES if (app / name / "index.html").is_file()), "")
 
 
 def start_command(app: Path, package: dict[str, Any]) -> str:
