@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("controller", "0011_sandbox"),
+        ("controller", "0012_networks"),
     ]
 
     operations = [
