@@ -70,6 +70,8 @@ COMMANDS = {
     "ps:scale": "ps.scale",
     "ps:stop": "ps.stop",
     "run": "ps.run",
+    "provenance": "slugs.provenance",
+    "sbom": "slugs.sbom",
     "releases": "releases.releases",
     "releases:diff": "releases.diff",
     "releases:info": "releases.info",

@@ -23,6 +23,7 @@ from .misspelled import misspelled
 from .output import Output
 from .procfile import parse_procfile
 from .result import Failure, Result, UsedBuildpack, write_result
+from .sbom import write_sbom
 from .slugignore import parse_slugignore, remove_ignored
 from .source import unpack_source
 from .tree_cache import make_room
@@ -126,6 +127,8 @@ def compile_source(request: Request, work: Workspace) -> Result:
         compiled = buildpack.compile(work)
     processes = process_types(work, declared, compiled)
     write_launcher(work.app, compiled.web_memory_mb)
+    with work.timed("sbom"):
+        write_sbom(work.app)
     with work.timed("settle"):
         files, size = settle(work.app, unpacked.newest)
     check_size(size, request.slug_limit)

@@ -10,8 +10,9 @@ from django.http.response import HttpResponseBase
 
 from paas.controller.internal.machines import answer, chunks, host_of, machine
 from paas.controller.models import Build
+from paas.controller.selectors.images import image_path
 from paas.controller.services.builds import source_path
-from paas.controller.services.images import image_path, is_kept, store_image
+from paas.controller.services.images import is_kept, store_image
 from paas.errors import BadRequest, NotFound
 
 

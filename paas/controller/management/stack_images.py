@@ -12,7 +12,7 @@ from pathlib import Path
 
 from paas.configuration import Configuration
 from paas.controller.models import Stack
-from paas.controller.services.images import image_path
+from paas.controller.selectors.images import image_path
 from paas.secrets import write_private
 from paas.slugbuilder.image import build_builder_image
 from paas.slugbuilder.squash import BuiltImage

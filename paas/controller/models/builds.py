@@ -65,6 +65,9 @@ class Build(models.Model):
     error_id = models.CharField(max_length=64, blank=True)
     message = models.TextField(blank=True)
     timings = models.JSONField(default=dict)  # seconds per phase
+    materials = models.JSONField(
+        default=dict
+    )  # {"builder": digest, "layers": [digest]}: what it was built with
     claimed_by = models.CharField(max_length=64, blank=True)
     heartbeat_at = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0)

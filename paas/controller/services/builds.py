@@ -30,7 +30,7 @@ from paas.controller.services.releases import release_slug
 from paas.controller.texts import storable
 from paas.errors import Conflict, InvalidParams
 from paas.scheduler.model import Phase
-from runtime.model import ImageRef
+from runtime.model import ImageRef, Rootfs
 
 logger = logging.getLogger(__name__)
 
@@ -169,6 +169,12 @@ def beat(build_id: UUID | str, worker: str) -> bool:
     """Say that the worker is alive. False: the build is no longer this worker's (cancelled, ended, taken over)."""
     mine = Build.objects.filter(id=build_id, claimed_by=worker, status=Build.Status.BUILDING)
     return mine.update(heartbeat_at=timezone.now()) > 0
+
+
+def note_materials(build: Build, rootfs: Rootfs) -> None:
+    """Keep what the build runs on, for its provenance. A worker that takes over goes on with what is noted."""
+    builder, *layers = (layer.digest for layer in rootfs.layers)
+    Build.objects.filter(id=build.id, materials={}).update(materials={"builder": builder, "layers": layers})
 
 
 def pusher_is_there(build: Build) -> bool | None:

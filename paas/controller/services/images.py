@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,19 +16,11 @@ from uuid import uuid4
 from django.conf import settings
 
 from paas.controller.models import Release, Slug, Stack
-from paas.errors import InvalidParams, NotFound
+from paas.controller.selectors.images import image_path
+from paas.errors import InvalidParams
 from runtime.model import ImageRef
 
-DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 GRACE_SECONDS = 3600.0  # an image may arrive before the row that names it
-
-
-def image_path(digest: str) -> Path:
-    """Return where an image is kept. Raises NotFound for what is no digest."""
-    match = DIGEST.fullmatch(digest)
-    if match is None:
-        raise NotFound(f"{digest[:80]!r} is not the digest of an image.", resource="image")
-    return Path(settings.PAAS.home) / "images" / "sha256" / match[1]
 
 
 def store_image(digest: str, chunks: Iterable[bytes]) -> int:

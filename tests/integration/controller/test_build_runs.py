@@ -95,6 +95,11 @@ def test_what_the_host_is_told(platform: Platform, app: App, user: User, build: 
     assert "s3cr3t" not in " ".join(spec.container.argv)
     assert spec.inputs[0].path == f"/internal/sources/{build.id}"
     assert spec.cache == f"{app.id}-debian-13"
+    build.refresh_from_db()
+    assert build.materials["builder"] == "sha256:" + "b" * 64
+    assert [build.materials["builder"], *build.materials["layers"]] == [
+        layer.digest for layer in spec.container.rootfs.layers
+    ]
 
 
 def test_secrets_are_not_shown(platform: Platform, app: App, user: User, build: Build) -> None:

@@ -19,9 +19,9 @@ from paas.controller.internal import machines
 from paas.controller.models import App, Build, Host, Instance, Router, User
 from paas.controller.redis_connection import client as redis_client
 from paas.controller.redis_connection import forget_connections
+from paas.controller.selectors.images import image_path
 from paas.controller.selectors.logs import recent
 from paas.controller.services.builds import source_path
-from paas.controller.services.images import image_path
 from paas.router.table import AccessBatch, AccessLine
 from paas.router.table import encode as encode_line
 from runtime.enrolment import Renewed, RenewRequest
