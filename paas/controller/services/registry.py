@@ -22,9 +22,10 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from paas.controller.models import App, RegistryBlob, RegistryTag, Release, User
+from paas.controller.selectors.images import image_path
 from paas.controller.selectors.prebuilt import WEB
 from paas.controller.selectors.pulling import documents, pulled_layers
-from paas.controller.services.images import image_path, is_kept
+from paas.controller.services.images import is_kept
 from paas.controller.services.prebuilt import create_image_build
 from paas.controller.services.registries import blobs
 from paas.errors import Forbidden, InvalidParams, NotFound, RangeNotSatisfiable
