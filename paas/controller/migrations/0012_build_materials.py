@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('controller', '0010_instance_resize_problem'),
+        ('controller', '0011_sandbox'),
     ]
 
     operations = [
