@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('controller', '0011_sandbox'),
+        ('controller', '0013_slug_layers'),
     ]
 
     operations = [
