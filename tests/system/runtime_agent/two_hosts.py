@@ -39,7 +39,7 @@ from runtime.network.rules import names_of
 ROOT = Path(__file__).parents[3]
 PORT = 8000
 PROBE = """
-import http.server, socket, threading, time, urllib.parse
+import http.client, http.server, socket, threading, time, urllib.parse
 held = []
 class Probe(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
@@ -48,18 +48,20 @@ class Probe(http.server.BaseHTTPRequestHandler):
         verb, _, what = urllib.parse.unquote(self.path[1:]).partition('/')
         try: text = getattr(self, verb)(*filter(None, what.split(',')))
         except TimeoutError: text = 'silent'
-        except OSError as error: text = type(error).__name__
+        except (OSError, http.client.HTTPException) as error: text = type(error).__name__
         self.send_response(200); self.send_header('Content-Length', str(len(text))); self.end_headers()
         self.wfile.write(text.encode())
     def connect(self, address, port):
         with socket.create_connection((address, int(port)), 3) as one: return 'open ' + one.getsockname()[0]
     def who(self): return self.client_address[0]
     def hold(self, address, port):
-        held.append(socket.create_connection((address, int(port)), 3))
+        held.append(http.client.HTTPConnection(address, int(port), timeout=3))
+        held[-1].connect()
+        held[-1].auto_open = 0
         return self.held()
     def held(self):
-        held[-1].settimeout(3); held[-1].sendall(b'GET /who HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')
-        return 'open' if held[-1].recv(4096) else 'closed'
+        held[-1].request('GET', '/who')
+        return 'open' if held[-1].getresponse().read() else 'closed'
     def resolve(self, name):
         return ' '.join(sorted({one[4][0] for one in socket.getaddrinfo(name, 80, socket.AF_INET)}))
     def sick(self): threading.Thread(target=self.server.shutdown).start(); return 'yes'
