@@ -58,7 +58,7 @@ class Place:
         return times
 
     def said(self) -> list[str]:
-        kinds = (EventKind.OOM, getattr(EventKind, "LIMIT", EventKind.OOM))
+        kinds = (EventKind.OOM, EventKind.LIMIT)
         events = self.client.events(0).events
         return [event.message for event in events if event.kind in kinds and event.owner == "bad"]
 
