@@ -20,6 +20,7 @@ from runtime.model import DoctorReport, Finding
 LOOKS = (processes.look, groups.look, mounts.look, network.look, cni.look, loops.look, disk.look)
 SETTLE_SECONDS = 2.0
 PAUSE_SECONDS = 0.25
+LEAST_LOOKS = 3
 ROUNDS = 3  # what one removal uncovers is removed in the next round
 ERRORS = (OSError, EngineError, ValueError, KeyError, subprocess.SubprocessError)
 Key = tuple[str, str]
@@ -50,13 +51,23 @@ def examine(place: Place, know: Callable[[], Known], *, repair: bool) -> DoctorR
 
 
 def _lasting(place: Place, know: Callable[[], Known]) -> dict[Key, Leftover]:
-    """What stays a leftover for `SETTLE_SECONDS`."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    found = _look(place, know)
-    while found and time.monotonic() < deadline:
-        time.sleep(PAUSE_SECONDS)
-        again = _look(place, know)
+    return lasting(lambda: _look(place, know))
+
+
+def lasting(
+    look: Callable[[], dict[Key, Leftover]], settle: float = SETTLE_SECONDS, pause: float = PAUSE_SECONDS
+) -> dict[Key, Leftover]:
+    """What stays a leftover for `settle` seconds and in `LEAST_LOOKS` further looks.
+
+    On a busy machine a single look takes longer than all should, and sees much that is only on its way.
+    """
+    found, looks = look(), 0
+    deadline = time.monotonic() + settle
+    while found and (looks < LEAST_LOOKS or time.monotonic() < deadline):
+        time.sleep(pause)
+        again = look()
         found = {key: one for key, one in again.items() if key in found}
+        looks += 1
     return found
 
 

@@ -117,7 +117,7 @@ class Host:
         self.engine.start(spec.id)
         return spec.id
 
-    def finish(self, container: str, timeout: float = 30) -> tuple[ExitInfo, str]:
+    def finish(self, container: str, timeout: float = 120) -> tuple[ExitInfo, str]:
         ended = self.engine.wait(container, timeout)
         assert ended is not None, f"{container} still runs: {self.output(container)}"
         return ended, self.output(container)
