@@ -83,6 +83,8 @@ def flatten(
     shell, python = tree.lookup("bin/sh") is not None, python_version(tree)
     packed = tree.only_layers_from(wish.above) if wish.above else tree
     edits = {tree.resolve(path) or path: edit for path, edit in wish.edits.items()}
+    if wish.above:  # what is elsewhere already has been changed there
+        edits = {path: edit for path, edit in edits.items() if path in packed.nodes}
     writer = _Writer(packed, edits, {place for place in places.values() if place})
     try:
         _pack(writer, layers, target)

@@ -24,7 +24,7 @@ from .stack_making import make_images
 class StackImages:
     """`run` is the root of an app's container; `build` lies on top of it in a build. Both None: the host's /usr.
 
-    Versions are what `python3` and `node` of the stack say ('' when it has none).
+    Versions are what `python3` and `node` of the stack say ('' when it has none); `os_release` is its os-release(5).
     """
 
     name: str
@@ -32,22 +32,27 @@ class StackImages:
     build: BuiltImage | None
     python_version: str
     node_version: str
+    os_release: str = ""
 
 
-def make_stack(name: str, target_dir: Path, progress: Callable[[str], None]) -> StackImages:
+def make_stack(
+    name: str, target_dir: Path, progress: Callable[[str], None], *, anew: bool = False
+) -> StackImages:
     """Return the stack; if it is not in `target_dir/NAME` yet, make it (a minute, as root, from a Debian mirror).
 
-    Safe to repeat and to run twice at once; what a killed run left is removed. Raises ImageError.
+    `anew`: make it in any case, of the packages that Debian has now. Safe to repeat and to run twice at once; what a
+    killed run left is removed. Raises ImageError.
     """
     if name == HOST:
-        return StackImages(HOST, None, None, *versions(None))
+        return StackImages(HOST, None, None, *versions(None), read_os_release(Path("/")))
     definition = DEFINITIONS.get(name)
     if definition is None:
         raise ImageError(f"There is no stack {name!r}. Stacks are {', '.join(NAMES)}.")
     folder = target_dir / name
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "lock"):
-        return read_stack(definition, folder) or make_debian_stack(definition, folder, progress)
+        known = None if anew else read_stack(definition, folder)
+        return known or make_debian_stack(definition, folder, progress)
 
 
 @contextmanager
@@ -70,7 +75,8 @@ def read_stack(definition: StackDefinition, folder: Path) -> StackImages | None:
         if any(image.path.stat().st_size != image.size for image in images):
             return None
         run_image, build_image = images
-        return StackImages(definition.name, run_image, build_image, note["python"], note["node"])
+        found = (note["python"], note["node"], note.get("os_release", ""))
+        return StackImages(definition.name, run_image, build_image, *found)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -85,10 +91,11 @@ def make_debian_stack(
     try:
         run_image, build_image, root = make_images(definition, making, progress)
         python, node = versions(root)
+        os_release = read_os_release(root)
         placed = [place(image, folder, kind) for image, kind in ((run_image, "run"), (build_image, "build"))]
     finally:
         shutil.rmtree(making, ignore_errors=True)
-    stack = StackImages(definition.name, placed[0], placed[1], python, node)
+    stack = StackImages(definition.name, placed[0], placed[1], python, node, os_release)
     write_note(definition, folder, stack, placed)
     progress(f"{definition.name}: ready (Python {python}, Node.js {node})")
     return stack
@@ -112,10 +119,20 @@ def write_note(
         "images": [{"file": image.path.name, "digest": image.digest, "size": image.size} for image in images],
         "python": stack.python_version,
         "node": stack.node_version,
+        "os_release": stack.os_release,
     }
     half = folder / "stack.json.half"
     half.write_text(json.dumps(note, indent=1) + "\n")
     half.replace(folder / "stack.json")
+
+
+def read_os_release(root: Path) -> str:
+    """Return os-release(5) of a root, '' when it has none."""
+    for name in ("etc/os-release", "usr/lib/os-release"):
+        file = root / name
+        if file.is_file() and file.resolve().is_relative_to(root):  # etc's is a link; it must not lead out
+            return file.read_text(errors="replace")
+    return ""
 
 
 def versions(root: Path | None) -> tuple[str, str]:

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from paas.cli.call import Call, command
-from paas.cli.failures import Failure, Usage
-from paas.cli.output import say
+from paas.cli.failures import Failure, Unreachable, Usage
+from paas.cli.output import remark, say
 from paas.cli.registry_auth import read_auth_file
 
 ARCHIVES = ("oci-archive:", "docker-archive:")
@@ -42,11 +42,28 @@ def deploy(call: Call, image: str, type_: str, auth_file: str | None) -> None:
     if call.json:
         call.show(build, lambda: None)
         return
-    for line in call.api.lines(build["output_stream_url"]):
-        say(line)
-    ended = call.api.get(f"{call.path}/builds/{build['id']}")
+    ended = follow(call, build["output_stream_url"], f"{call.path}/builds/{build['id']}", ("pending",))
     if ended["status"] == "failed":
         raise Failure(f"The image was not deployed: {ended['message']}")
+
+
+def follow(call: Call, output: str, path: str, going: tuple[str, ...]) -> dict[str, Any]:
+    """Print the output of work at `path` until its status is not among `going`; return it as it is then.
+
+    A step that says nothing for long, or a platform that is started anew, breaks the stream off: it is read again.
+    """
+    shown = 0
+    while True:
+        try:
+            for number, line in enumerate(call.api.lines(output)):
+                if number >= shown:
+                    say(line)
+                    shown = number + 1
+        except Unreachable:
+            remark("       (still at it)")
+        ended: dict[str, Any] = call.api.get(path)
+        if ended["status"] not in going:
+            return ended
 
 
 def located(call: Call, image: str, sources: str) -> tuple[str, str]:

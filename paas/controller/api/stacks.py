@@ -8,16 +8,17 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid5
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from paas.controller.api.ranges import Field, uuid_field
 from paas.controller.api.references import NAMESPACE, REGION, Constant, Time
-from paas.controller.api.resource import Resource, app_of, get_row, render, render_items, render_rows
+from paas.controller.api.resource import Resource, actor, app_of, get_row, render, render_items, render_rows
 from paas.controller.models import Stack
 from paas.controller.selectors.formation import SIZES, Size
+from paas.controller.selectors.stacks import Behind, behind
 from paas.errors import NotFound
 
 ORDERS = {"name": Field("name"), "id": uuid_field()}
@@ -25,15 +26,39 @@ SIZE_ORDERS = {"name": Field("name")}
 GIB = 1024**3
 
 
+class BehindSerializer(serializers.Serializer[Any]):
+    """An app whose release has older layers than its stack. `reason`: why it needs a build ('': it can be rebased)."""
+
+    app = serializers.CharField()
+    reason = serializers.CharField()
+    version = serializers.IntegerField()
+
+
 class StackSerializer(serializers.Serializer[Stack]):
+    """A stack. Context `behind`: what `selectors.stacks.behind` found, for who asks."""
+
+    abi = serializers.DictField(child=serializers.CharField())
+    behind = serializers.SerializerMethodField()
+    build_image = serializers.CharField(source="build_source")
     created_at = Time()
     default = serializers.BooleanField(source="is_default")
+    digest = serializers.SerializerMethodField()
     id = serializers.UUIDField()
+    image = serializers.CharField(source="source")
     name = serializers.CharField()
     node_version = serializers.CharField()
     python_version = serializers.CharField()
     state = Constant("public")
     updated_at = Time()
+
+    @extend_schema_field(BehindSerializer(many=True))
+    def get_behind(self, stack: Stack) -> list[dict[str, Any]]:
+        found: list[Behind] = self.context["behind"]
+        mine = (one for one in found if one.release.stack == stack.name)
+        return [{"app": one.app.name, "reason": one.reason, "version": one.release.version} for one in mine]
+
+    def get_digest(self, stack: Stack) -> str | None:
+        return str(stack.run_layers[0]["digest"]) if stack.run_layers else None
 
 
 class RegionSerializer(serializers.Serializer[Any]):
@@ -70,11 +95,22 @@ class DynoSizeSerializer(serializers.Serializer[Size]):
 REGIONS = [{**REGION, "country": "", "description": "This platform", "locale": "", "private_capable": False}]
 
 
+def context(request: Request) -> dict[str, Any]:
+    return {"behind": behind(actor(request))}
+
+
+def find_stack(name_or_id: str) -> Stack:
+    """Return a stack. Raises NotFound."""
+    found = Stack.objects.filter(name=name_or_id).first()
+    missing = f"Couldn't find stack {name_or_id}; GET /stacks lists them."
+    return found or get_row(Stack.objects.all(), missing, "stack", id=name_or_id)
+
+
 class Stacks(Resource):
     @extend_schema(operation_id="listStacks", responses=StackSerializer(many=True))
     def get(self, request: Request) -> Response:
         """List the stacks that apps can run on."""
-        return render_rows(request, StackSerializer, Stack.objects.all(), ORDERS)
+        return render_rows(request, StackSerializer, Stack.objects.all(), ORDERS, context=context(request))
 
 
 class AppStacks(Resource):
@@ -82,16 +118,14 @@ class AppStacks(Resource):
     def get(self, request: Request, app: str) -> Response:
         """List the stacks that an app can be set to."""
         app_of(request, app)
-        return render_rows(request, StackSerializer, Stack.objects.all(), ORDERS)
+        return render_rows(request, StackSerializer, Stack.objects.all(), ORDERS, context=context(request))
 
 
 class OneStack(Resource):
     @extend_schema(operation_id="getStack", responses=StackSerializer)
     def get(self, request: Request, stack: str) -> Response:
         """Show a stack, by name or id."""
-        found = Stack.objects.filter(name=stack).first()
-        missing = f"Couldn't find stack {stack}; GET /stacks lists them."
-        return render(StackSerializer, found or get_row(Stack.objects.all(), missing, "stack", id=stack))
+        return render(StackSerializer, find_stack(stack), context=context(request))
 
 
 class Regions(Resource):

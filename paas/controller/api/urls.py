@@ -30,6 +30,7 @@ from paas.controller.api import (
     schema,
     slugs,
     sources,
+    stack_tasks,
     stacks,
     transfers,
     users,
@@ -47,6 +48,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("users/~", account.Me.as_view()),
     path("users/<str:user>", users.OneUser.as_view()),
     path(APP, apps.OneApp.as_view()),
+    path(f"{APP}/actions/rebase", stack_tasks.Rebase.as_view()),
     path(f"{APP}/available-stacks", stacks.AppStacks.as_view()),
     path(f"{APP}/buildpack-installations", buildpacks.BuildpackInstallations.as_view()),
     path(f"{APP}/build-cache", builds.BuildCache.as_view()),
@@ -95,8 +97,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("networks/<str:network>/members/<str:app>", networks.OneMember.as_view()),
     path("regions", stacks.Regions.as_view()),
     path("regions/<str:region>", stacks.OneRegion.as_view()),
-    path("stacks", stacks.Stacks.as_view()),
+    path("stacks", stack_tasks.AllStacks.as_view()),
     path("stacks/<str:stack>", stacks.OneStack.as_view()),
+    path("stacks/<str:stack>/actions/update", stack_tasks.UpdateStack.as_view()),
+    path("stack-tasks", stack_tasks.StackTasks.as_view()),
+    path("stack-tasks/<str:task>", stack_tasks.OneStackTask.as_view()),
     path("ca.pem", authority.ca_certificate),
     path("health", health.Health.as_view()),
     path("schema", schema.Schema.as_view()),
@@ -106,6 +111,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("log-sessions/<str:token>", log_sessions.read_session),
     path("release-output/<str:token>", releases.read_release_output),
     path("source-blobs/<str:token>", sources.source_blob),
+    path("stack-output/<str:token>", stack_tasks.read_stack_output),
     # What clients look for and there is none of.
     *(
         path(f"{APP}/{noun}", absent.NoneOfApp.as_view())

@@ -12,33 +12,45 @@ from pathlib import Path
 
 from paas.configuration import Configuration
 from paas.controller.models import Stack
-from paas.controller.selectors.images import image_path
+from paas.controller.services.stacks import describe, keep
 from paas.secrets import write_private
 from paas.slugbuilder.image import build_builder_image
-from paas.slugbuilder.squash import BuiltImage
 from paas.slugbuilder.stacks import make_stack
 
 Say = Callable[[str], None]
 
 
 def ensure_stack(configuration: Configuration, say: Say) -> Stack:
-    """Make the stack of new apps when it is missing or of an older definition, and make it the default one."""
+    """Make the stack of new apps when it is missing or of an older definition, and make it the default one.
+
+    One that was imported is as good, and is left as it is.
+    """
     if configuration.debian_mirror:
         os.environ["PAAS_DEBIAN_MIRROR"] = configuration.debian_mirror
+    stack = Stack.objects.exclude(source="").filter(name=configuration.stack).first()
+    if stack is None:
+        stack = _made_here(configuration, say)
+    Stack.objects.filter(id=stack.id).update(is_default=True)
+    Stack.objects.exclude(id=stack.id).filter(is_default=True).update(is_default=False)
+    return stack
+
+
+def _made_here(configuration: Configuration, say: Say) -> Stack:
     images = make_stack(configuration.stack, configuration.home / "stacks", say)
     stack = Stack.objects.filter(name=images.name).first() or Stack(name=images.name)
+    made = describe(images)
     wanted = {
-        "run_layers": [keep(images.run)] if images.run else [],
-        "build_layers": [keep(images.build)] if images.build else [],
-        "python_version": images.python_version,
-        "node_version": images.node_version,
+        "run_layers": made.run,
+        "build_layers": made.build,
+        "python_version": made.python,
+        "node_version": made.node,
+        "abi": made.abi,
         "is_default": True,
     }
     if stack._state.adding or any(getattr(stack, name) != value for name, value in wanted.items()):
         for name, value in wanted.items():
             setattr(stack, name, value)
         stack.save()
-    Stack.objects.exclude(id=stack.id).filter(is_default=True).update(is_default=False)
     return stack
 
 
@@ -50,12 +62,3 @@ def ensure_builder(home: Path, say: Say) -> None:
     if not file.exists() or file.read_text() != note:
         write_private(file, note)
         say("The builder image is ready.")
-
-
-def keep(image: BuiltImage) -> dict[str, str | int]:
-    """Link an image into the store and return it as a layer."""
-    target = image_path(image.digest)
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.hardlink_to(image.path)
-    return {"digest": image.digest, "size": image.size}

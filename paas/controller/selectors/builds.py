@@ -6,7 +6,7 @@ In: a build.  Out: its row; its lines, stored or live.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -65,8 +65,14 @@ def outcome(build_id: UUID | str) -> Outcome | None:
     return Outcome(False, deployment.message)
 
 
-def follow(build_id: UUID | str, timeout: float = BLOCK_SECONDS) -> Iterator[Output]:
+def follow(
+    build_id: UUID | str,
+    timeout: float = BLOCK_SECONDS,
+    ended: Callable[[UUID | str], Outcome | None] = outcome,
+) -> Iterator[Output]:
     """Yield lines as they are written until the end; a pause whenever `timeout` seconds bring nothing.
+
+    `ended` says from the rows how it ended, None while it goes on.
 
     With Redis away the lines are lost but the end still comes, from the rows.
     """
@@ -86,10 +92,10 @@ def follow(build_id: UUID | str, timeout: float = BLOCK_SECONDS) -> Iterator[Out
                 return
             yield Output(line=values["line"])
         if not batches:
-            ended = outcome(build_id)
+            over = ended(build_id)
             connection.close()  # a stream lasts minutes; it must not hold a database connection for them
-            if ended is not None:
-                yield Output(outcome=ended)
+            if over is not None:
+                yield Output(outcome=over)
                 return
             yield Output()
 

@@ -127,18 +127,29 @@ def _close(build_id: UUID, lines: tuple[str, ...], ok: bool, reason: str = "") -
 
 def keep(build_id: UUID) -> None:
     """Store what has been written so far, for replay. Repeated when the deployment adds its lines."""
+    written = _read(build_id)
+    if written is None:
+        return
+    try:
+        with transaction.atomic():  # at its end the database looks whether the build is still there
+            defaults = {"text": storable(written[-LOG_MAX:])}
+            BuildLog.objects.update_or_create(build_id=build_id, defaults=defaults)
+    except IntegrityError:
+        logger.info("The output of build %s is not kept: its app was destroyed", build_id)
+
+
+def _read(build_id: UUID | str) -> str | None:
     try:
         entries = client().xrange(streams.build_log(build_id))
     except RedisError as error:
         logger.warning("The output of build %s cannot be kept: %s", build_id, error)
-        return
-    text = "\n".join(values["line"] for _, values in entries if "line" in values)
-    try:
-        with transaction.atomic():  # at its end the database looks whether the build is still there
-            defaults = {"text": storable(text[-LOG_MAX:])}
-            BuildLog.objects.update_or_create(build_id=build_id, defaults=defaults)
-    except IntegrityError:
-        logger.info("The output of build %s is not kept: its app was destroyed", build_id)
+        return None
+    return "\n".join(values["line"] for _, values in entries if "line" in values)
+
+
+def text(build_id: UUID | str) -> str:
+    """Return what has been written so far, '' when Redis does not say."""
+    return storable(_read(build_id) or "")
 
 
 def failed(deployment: Deployment, message: str) -> None:

@@ -162,10 +162,13 @@ def _tell(build: Build, flat: Flattened, found: Prebuilt) -> None:
             build.id,
             f"       Not kept over a restart: {', '.join(found.volumes)} (the image calls them volumes)",
         )
-    if found.check and not found.path:
-        say(
-            build.id, "       Its HEALTHCHECK is no HTTP request by curl or wget; the port is checked instead"
-        )
+
+
+def declared_check(process_type: str, image: Prebuilt) -> DeclaredCheck | None:
+    """Return an image's HEALTHCHECK: asked from outside where it is one HTTP request, else run inside."""
+    if image.path and process_type == WEB:
+        return DeclaredCheck(path=image.path)
+    return DeclaredCheck(command=image.check) if image.check else None
 
 
 def _release(build: Build, found: Prebuilt, timings: dict[str, float]) -> None:
@@ -174,7 +177,7 @@ def _release(build: Build, found: Prebuilt, timings: dict[str, float]) -> None:
     before = newest_release(build.app)
     images = {**images_of(before.slug if before else None), type_: found}
     main = images.get(WEB) or found
-    checks = {WEB: DeclaredCheck(path=main.path)} if WEB in images and main.path else {}
+    checks = {name: check for name, image in images.items() if (check := declared_check(name, image))}
     result = Result(
         process_types={name: image.command for name, image in images.items()},
         config_defaults={},

@@ -35,15 +35,17 @@ def create_release(
     kernel: dict[str, Any] | None = None,
     sandbox: dict[str, Any] | None = None,
     stack_of: Release | None = None,
+    layers: list[dict[str, Any]] | None = None,
 ) -> Release:
     """Freeze the newest release with these changes as the next one, and start its deployment.
 
-    Call it inside a transaction that holds the app's lock. What is not given stays as it is.
+    Call it inside a transaction that holds the app's lock. What is not given stays as it is. `layers`: newer ones of
+    the same stack.
     """
     base = newest_release(app)
     app.version_counter += 1
     app.save(update_fields=["version_counter", "updated_at"])
-    stack, layers = (stack_of.stack, stack_of.stack_layers) if stack_of else _stack(app, base, slug)
+    stack, frozen = (stack_of.stack, stack_of.stack_layers) if stack_of else _stack(app, base, slug)
     release = Release.objects.create(
         app=app,
         version=app.version_counter,
@@ -52,7 +54,7 @@ def create_release(
         user=user,
         slug=slug or (base.slug if base else None),
         stack=stack,
-        stack_layers=layers,
+        stack_layers=frozen if layers is None else layers,
         config_encrypted=encrypt_config(config)
         if config is not None
         else (base.config_encrypted if base else b""),

@@ -17,7 +17,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from paas.controller import streams
-from paas.controller.models import App, Build, Event, OneOff, Release, Slug, Token
+from paas.controller.models import App, Build, Event, OneOff, Release, Slug, StackTask, Token
 from paas.controller.redis_connection import RedisError, client
 from paas.controller.services import logs, registry, releases
 from paas.controller.services.images import forget_unused
@@ -62,6 +62,7 @@ def prune_rows() -> None:
     OneOff.objects.filter(finished_at__lt=now - ONE_OFFS_KEPT, deployment__isnull=True).delete()
     Release.objects.filter(status=Release.Status.PENDING, deployments__isnull=True).update(status="failed")
     Token.objects.filter(expires_at__lt=now - EXPIRED_TOKENS_KEPT).delete()
+    StackTask.objects.filter(finished_at__lt=now - EVENTS_KEPT).delete()
     Session.objects.filter(expire_date__lt=now).delete()
 
 
@@ -71,6 +72,14 @@ def sweep_images() -> None:
 
 def sweep_registry() -> None:
     registry.sweep(timezone.now())
+
+
+def sweep_pulls() -> None:
+    """Remove what a killed worker left in the folder where images are fetched and flattened."""
+    active = StackTask.objects.filter(status__in=StackTask.ACTIVE).values_list("id", flat=True)
+    known = {f"{one}.{kind}.tar" for one in active for kind in ("run", "build")}
+    for path in [*_orphans("pulls", ".*", set()), *_orphans("pulls", "*.tar", known)]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def sweep_sources() -> None:
@@ -112,6 +121,7 @@ CHORES: tuple[Callable[[], None], ...] = (
     prune_rows,
     sweep_images,
     sweep_registry,
+    sweep_pulls,
     sweep_sources,
     sweep_repositories,
     sweep_logs,

@@ -15,7 +15,7 @@ from paas.controller.models import App, Deployment, Host, Instance, OneOff, Rout
 from paas.controller.queue import send
 from paas.controller.selectors.planning import HOST_LOST, HOST_QUIET, ROUTER_LOST, STALE
 from paas.controller.selectors.routes import route_version
-from paas.controller.services import build_queue, one_offs, planning
+from paas.controller.services import build_queue, one_offs, planning, stacks
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,8 @@ def tick() -> None:
         _reconcile(app_id)
     for build_id in build_queue.waiting_builds():
         send("builds.run_build", build_id)
+    for task_id in stacks.waiting_tasks():
+        send("stacks.run_stack_task", task_id)
     _push(now)
     _follow_one_offs(now)
 
