@@ -89,6 +89,15 @@ COMMANDS = {
     "users:promote": "users.promote",
     "users:remove": "users.remove",
     "users:reset": "users.reset",
+    "volumes": "volumes.volumes",
+    "volumes:clone": "volumes.clone",
+    "volumes:create": "volumes.create",
+    "volumes:destroy": "volumes.destroy",
+    "volumes:mount": "volumes.mount",
+    "volumes:resize": "volumes.resize",
+    "volumes:restore": "volumes.restore",
+    "volumes:snapshot": "volumes.snapshot",
+    "volumes:snapshots": "volumes.snapshots",
 }
 ALIASES = {
     "apps:create": "create",

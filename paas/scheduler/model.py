@@ -43,6 +43,7 @@ class Process:
 
     `base` is the template without the size: instances that differ in nothing else are resized while they run ('': none
     is).
+    `volumes`: those it writes to; each has one writer at a time. `host`: where its volumes are (None: anywhere).
     """
 
     type: str
@@ -51,6 +52,8 @@ class Process:
     memory_bytes: int
     routable: bool
     base: str = ""
+    volumes: frozenset[UUID] = frozenset()
+    host: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class ReleaseView:
     version: int
     processes: tuple[Process, ...]
     needs: frozenset[str] = frozenset()  # what a host must offer: "runtime runsc", "seccomp mine"
+    host: UUID | None = None  # where its release command must run: with its volumes
 
     def process(self, type_: str) -> Process | None:
         return next((process for process in self.processes if process.type == type_), None)
@@ -83,6 +87,7 @@ class InstanceView:
 
     `base` as in `Process`; `memory_bytes` is what its host has promised it; `refused`: its host says that what it uses
     does not fit in its new size.
+    `volumes`: those it writes to, until it is gone.
     """
 
     id: UUID
@@ -101,6 +106,7 @@ class InstanceView:
     base: str = ""
     memory_bytes: int = 0
     refused: bool = False
+    volumes: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True)

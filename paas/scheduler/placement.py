@@ -13,10 +13,17 @@ from paas.scheduler.model import HostView
 
 
 def choose(
-    hosts: Sequence[HostView], memory_bytes: int, needs: frozenset[str] = frozenset()
+    hosts: Sequence[HostView],
+    memory_bytes: int,
+    needs: frozenset[str] = frozenset(),
+    only: UUID | None = None,
 ) -> HostView | None:
-    """Of the hosts that offer what is needed: spread an app over them first, then prefer the most free memory."""
-    fitting = [one for one in hosts if one.ready and one.free_bytes >= memory_bytes and needs <= one.offers]
+    """Of the hosts that offer what is needed: spread an app over them first, then prefer the most free memory.
+
+    `only`: the host that has its volumes.
+    """
+    there = [one for one in hosts if only is None or one.id == only]
+    fitting = [one for one in there if one.ready and one.free_bytes >= memory_bytes and needs <= one.offers]
     return min(fitting, key=lambda host: (host.instances_of_app, -host.free_bytes, host.id), default=None)
 
 

@@ -81,7 +81,7 @@ def _retire(draft: _Draft) -> None:
                 draft.actions.append(Forget(one.id, "its host has stopped it"))
         elif one.wanted is Wanted.DRAIN:
             _end_drain(draft, one)
-        elif one.host in lost and elsewhere:
+        elif one.host in lost and elsewhere and not one.volumes:  # else it waits for the host that has them
             draft.actions.append(Stop(one.id, "its host is lost"))
 
 
@@ -95,8 +95,16 @@ def _end_drain(draft: _Draft, one: InstanceView) -> None:
         draft.wakes.append(deadline)
 
 
-def _converge(draft: _Draft, release: ReleaseView | None, running: list[InstanceView]) -> None:
-    """Give every process type of `release` its quantity, out of `running`; retire the rest once replaced."""
+def _converge(
+    draft: _Draft,
+    release: ReleaseView | None,
+    running: list[InstanceView],
+    handed: frozenset[UUID] = frozenset(),
+) -> None:
+    """Give every process type of `release` its quantity, out of `running`; retire the rest once replaced.
+
+    Volumes that are `handed` over go to somebody else: nobody is started for them.
+    """
     processes = {process.type: process for process in release.processes} if release else {}
     for type_ in sorted({one.type for one in running} | set(processes)):
         process = processes.get(type_)
@@ -106,8 +114,9 @@ def _converge(draft: _Draft, release: ReleaseView | None, running: list[Instance
         keep = sorted(matching, key=lambda one: (not one.up, one.number))[:quantity]
         if release and process:
             keep += _resize(draft, release, process, mine, quantity - len(keep))
+        if release and process and not process.volumes & handed:
             _start_missing(draft, release, process, keep)
-        replaced = sum(one.up for one in keep) >= quantity
+        replaced = sum(one.up for one in keep) >= quantity or bool(process and process.volumes)
         routable = process.routable if process else type_ == "web"
         for one in mine:
             if one in keep or (one not in matching and not replaced):
@@ -137,7 +146,9 @@ def _start_missing(draft: _Draft, release: ReleaseView, process: Process, have: 
     taken = {one.number for one in have}
     free = (number for number in range(1, process.quantity + len(taken) + 1) if number not in taken)
     for _ in range(process.quantity - len(have)):
-        host = placement.choose(draft.hosts, process.memory_bytes, release.needs)
+        if _written(draft.snapshot, process):
+            return
+        host = placement.choose(draft.hosts, process.memory_bytes, release.needs, process.host)
         if host is None:
             draft.unplaced.append(process.type)
             draft.wakes.append(draft.now + RETRY_PLACEMENT)
@@ -145,6 +156,11 @@ def _start_missing(draft: _Draft, release: ReleaseView, process: Process, have: 
         draft.hosts = placement.occupy(draft.hosts, host.id, process.memory_bytes)
         reason = f"v{release.version} wants {process.quantity} of {process.type}"
         draft.actions.append(Start(release.id, process.type, next(free), process.template, host.id, reason))
+
+
+def _written(snapshot: Snapshot, process: Process) -> bool:
+    """Tell whether somebody writes to a volume of this process: it can start when that one is gone, not before."""
+    return any(one.volumes & process.volumes and not one.gone for one in snapshot.instances)
 
 
 def _release_step(draft: _Draft, deployment: DeploymentView) -> None:
@@ -156,7 +172,7 @@ def _release_step(draft: _Draft, deployment: DeploymentView) -> None:
         case CommandState.FAILED:
             draft.actions.append(Fail(deployment.id, "release_command_failed", deployment.command_message))
         case CommandState.WAITING:
-            host = placement.choose(draft.hosts, 0, deployment.release.needs)
+            host = placement.choose(draft.hosts, 0, deployment.release.needs, deployment.release.host)
             if host is None:
                 draft.wakes.append(draft.now + RETRY_PLACEMENT)
                 _fail_without_host(draft, deployment)
@@ -167,30 +183,53 @@ def _release_step(draft: _Draft, deployment: DeploymentView) -> None:
 
 
 def _start_step(draft: _Draft, deployment: DeploymentView) -> None:
-    """Start what is new beside what serves; when all of it is up, cut over."""
+    """Start what is new beside what serves; what takes over a volume last, in its place. All up: cut over."""
     snapshot, target = draft.snapshot, deployment.release
     new = _new_templates(snapshot.current, target)
     running = _running(snapshot.instances, snapshot.hosts)
     fresh = [one for one in running if one.template in new]
-    _converge(draft, snapshot.current, [one for one in running if one.template not in new])
+    handed = frozenset[UUID]().union(*(one.volumes for one in target.processes if one.template in new))
+    _converge(draft, snapshot.current, [one for one in running if one.template not in new], handed)
     failed = next((one for one in fresh if one.failure), None)
     if failed is not None:
         reason = f"{failed.type}.{failed.number}: {failed.failure}"
         draft.actions.append(Fail(deployment.id, failed.failure_id or "boot_failed", reason))
         return
-    waiting = False
-    for process in target.processes:
-        if process.template not in new:
-            continue
-        mine = [one for one in fresh if one.template == process.template and one.type == process.type]
-        fitting, draft.hosts = resizing.choose(draft.hosts, running, process, process.quantity - len(mine))
-        mine += fitting  # they change at the cut-over, when nothing can fail any more
-        _start_missing(draft, target, process, mine)
-        waiting |= sum(one.up for one in mine) < process.quantity
+    starting = [process for process in target.processes if process.template in new]
+    waiting = any([_start_new(draft, target, one, running) for one in starting if not one.volumes])
+    if not waiting:  # their writers stop as late as possible
+        waiting = any([_take_over(draft, target, one, running) for one in starting if one.volumes])
     if not waiting:
         draft.actions.append(Advance(deployment.id, Phase.CUTOVER, "every new instance is up"))
         return
     _fail_when_overdue(draft, deployment)
+
+
+def _start_new(draft: _Draft, target: ReleaseView, process: Process, running: list[InstanceView]) -> bool:
+    """Start what is missing of a process type of the new release; tell whether it is still to be waited for."""
+    mine = _of_target(draft, process, running)
+    _start_missing(draft, target, process, mine)
+    return sum(one.up for one in mine) < process.quantity
+
+
+def _of_target(draft: _Draft, process: Process, running: list[InstanceView]) -> list[InstanceView]:
+    """Return the instances that are, or will become, of the new release."""
+    mine = [one for one in running if one.template == process.template and one.type == process.type]
+    fitting, draft.hosts = resizing.choose(draft.hosts, running, process, process.quantity - len(mine))
+    return mine + fitting  # those change at the cut-over, when nothing can fail any more
+
+
+def _take_over(draft: _Draft, target: ReleaseView, process: Process, running: list[InstanceView]) -> bool:
+    """The same for one that writes to volumes: whoever else writes to them now is retired first."""
+    mine, current = _of_target(draft, process, running), draft.snapshot.current
+    for one in running:
+        if one.volumes & process.volumes and one not in mine:
+            known = current.process(one.type) if current else None
+            draft.actions.append(
+                _retirement(one, known is not None and known.routable, "its volume goes to the new release")
+            )
+    _start_missing(draft, target, process, mine)
+    return sum(one.up for one in mine) < process.quantity
 
 
 def _fail_when_overdue(draft: _Draft, deployment: DeploymentView) -> None:

@@ -96,6 +96,9 @@ class ReleaseDiffSerializer(serializers.Serializer[ReleaseDiff]):
     sandbox = serializers.DictField(
         child=serializers.ListField(child=serializers.CharField(allow_blank=True))
     )
+    volumes = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField(allow_blank=True))
+    )
 
 
 def has_release_phase(release: Release) -> bool:

@@ -34,6 +34,7 @@ from paas.controller.api import (
     stacks,
     transfers,
     users,
+    volumes,
 )
 
 APP = "apps/<str:app>"
@@ -84,6 +85,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{APP}/slugs/<str:slug>/provenance", slugs.Provenance.as_view()),
     path(f"{APP}/slugs/<str:slug>/sbom", slugs.BillOfMaterials.as_view()),
     path(f"{APP}/sources", sources.AppSources.as_view()),
+    path(f"{APP}/volumes", volumes.Volumes.as_view()),
+    path(f"{APP}/volumes/<str:volume>", volumes.OneVolume.as_view()),
+    path(f"{APP}/volumes/<str:volume>/actions/clone", volumes.CloneVolume.as_view()),
+    path(f"{APP}/volumes/<str:volume>/actions/restore", volumes.RestoreVolume.as_view()),
+    path(f"{APP}/volumes/<str:volume>/snapshots", volumes.VolumeSnapshots.as_view()),
+    path(f"{APP}/volumes/<str:volume>/snapshots/<str:snapshot>", volumes.OneVolumeSnapshot.as_view()),
     path("sources", sources.Sources.as_view()),
     path("oauth/authorizations", oauth.Authorizations.as_view()),
     path("oauth/authorizations/<str:authorization>", oauth.OneAuthorization.as_view()),

@@ -11,6 +11,7 @@ from paas.controller.models.networks import Network, NetworkMember
 from paas.controller.models.registry import RegistryBlob, RegistryTag
 from paas.controller.models.releases import Release
 from paas.controller.models.stacks import Stack, StackTask
+from paas.controller.models.volumes import Volume
 
 __all__ = [
     "App",
@@ -35,4 +36,5 @@ __all__ = [
     "StackTask",
     "Token",
     "User",
+    "Volume",
 ]

@@ -29,7 +29,7 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
 
 class Release(models.Model):
     """Everything that decides how an app runs, frozen: image, config, formation, health checks, domains, kernel
-    parameters and sandbox."""
+    parameters, sandbox and where volumes are mounted."""
 
     class Status(models.TextChoices):
         PENDING = "pending"
@@ -48,6 +48,7 @@ class Release(models.Model):
         DOMAINS = "domains"
         KERNEL = "kernel"
         SANDBOX = "sandbox"
+        VOLUMES = "volumes"
         REBASE = "rebase"  # the same code on newer layers of its stack
         ROLLBACK = "rollback"
 
@@ -69,6 +70,7 @@ class Release(models.Model):
     domains = models.JSONField(default=list)  # host names
     kernel = models.JSONField(default=dict)  # {"sysctls": {name: value}, "ulimits": {name: [soft, hard]}}
     sandbox = models.JSONField(default=dict)  # {"runtime": name, "seccomp": name, "readonly": True}
+    volumes = models.JSONField(default=list)  # [{"volume", "name", "type", "target", "read_only"}]
     output = models.TextField(blank=True)  # of the release phase
     message = models.TextField(blank=True)  # why it failed
     created_at = models.DateTimeField(auto_now_add=True)

@@ -26,6 +26,7 @@ RELEASES = {
     "domains": "changed the domains: {version}",
     "kernel": "changed kernel parameters: {version}",
     "sandbox": "changed the isolation: {version}",
+    "volumes": "changed where volumes are mounted: {version}",
     "rollback": "rolled back: {version}",
 }
 

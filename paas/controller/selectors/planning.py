@@ -18,6 +18,7 @@ from paas.controller.selectors.formation import SIZES
 from paas.controller.selectors.routes import SERVING
 from paas.controller.selectors.sandbox import offers, release_sandbox
 from paas.controller.selectors.specs import WEB, base, template
+from paas.controller.selectors.volumes import bindings, home_of, written_volumes
 from paas.scheduler.model import (
     CommandState,
     DeploymentView,
@@ -49,7 +50,8 @@ def snapshot(app: App) -> Snapshot:
         .first()
     )
     current = Release.objects.filter(app=app, id__in=[app.current_release_id]).select_related("slug")
-    instances = list(Instance.objects.filter(app=app).order_by("created_at", "id").defer("spec"))
+    rows = Instance.objects.filter(app=app).order_by("created_at", "id").select_related("release")
+    instances = list(rows.defer("spec", "release__config_encrypted"))
     hosts = list(Host.objects.all())
     loads = _loads(app.id)
     routers = live_routers(now)
@@ -74,6 +76,8 @@ def live_routers(now: datetime) -> list[Router]:
 
 
 def _release(release: Release) -> ReleaseView:
+    bound = {one.type for one in bindings(release)}
+    home = home_of(release.app_id) if bound else None
     processes = tuple(
         Process(
             type=type_,
@@ -82,10 +86,12 @@ def _release(release: Release) -> ReleaseView:
             memory_bytes=SIZES[entry["size"]].memory_bytes,
             routable=type_ == WEB,
             base=base(release, type_),
+            volumes=written_volumes(release, type_),
+            host=home if type_ in bound else None,
         )
         for type_, entry in sorted(release.formation.items())
     )
-    return ReleaseView(release.id, release.version, processes, release_sandbox(release).needs)
+    return ReleaseView(release.id, release.version, processes, release_sandbox(release).needs, home)
 
 
 def _deployment(deployment: Deployment, routers: list[Router]) -> DeploymentView:
@@ -213,6 +219,7 @@ def _instance(one: Instance, host_lost: bool, base: str) -> InstanceView:
         base=base,
         memory_bytes=one.memory_bytes,
         refused=bool(one.resize_problem),
+        volumes=written_volumes(one.release, one.process_type),
     )
 
 

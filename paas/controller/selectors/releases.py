@@ -65,11 +65,12 @@ class ReleaseDiff:
     sandbox: dict[str, tuple[str, str]] = field(
         default_factory=dict
     )  # runtime, seccomp, readonly -> (old, new)
+    volumes: dict[str, tuple[str, str]] = field(default_factory=dict)  # volume -> (old, new) places
 
     @property
     def empty(self) -> bool:
         differences = (self.code, self.stack, self.config, self.formation, self.health_checks)
-        return not any((*differences, self.domains, self.kernel, self.sandbox))
+        return not any((*differences, self.domains, self.kernel, self.sandbox, self.volumes))
 
 
 def diff(a: Release, b: Release) -> ReleaseDiff:
@@ -83,6 +84,7 @@ def diff(a: Release, b: Release) -> ReleaseDiff:
         domains=_names(dict.fromkeys(a.domains, ""), dict.fromkeys(b.domains, "")),
         kernel=_pairs(_kernel(a), _kernel(b)),
         sandbox=_pairs(_sandbox(a), _sandbox(b)),
+        volumes=_pairs(_places(a), _places(b)),
     )
 
 
@@ -106,6 +108,14 @@ def _kernel(release: Release) -> dict[str, str]:
 
 def _sandbox(release: Release) -> dict[str, str]:
     return {name: "on" if value is True else value for name, value in release.sandbox.items()}
+
+
+def _places(release: Release) -> dict[str, str]:
+    places: dict[str, list[str]] = {}
+    for one in release.volumes:
+        access = ":ro" if one["read_only"] else ""
+        places.setdefault(one["name"], []).append(f"{one['type']}:{one['target']}{access}")
+    return {name: ", ".join(sorted(found)) for name, found in places.items()}
 
 
 def _texts(values: dict[str, Any]) -> dict[str, str]:

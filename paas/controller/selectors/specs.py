@@ -25,6 +25,7 @@ from paas.controller.selectors.prebuilt import WEB as WEB
 from paas.controller.selectors.prebuilt import Program, image_for, layers, program
 from paas.controller.selectors.releases import release_config
 from paas.controller.selectors.sandbox import release_sandbox
+from paas.controller.selectors.volumes import bindings, mounts_of, one_off_mounts
 from runtime.model import (
     ContainerSpec,
     HealthCheck,
@@ -97,6 +98,7 @@ def _template(release: Release, process_type: str, size: str | None = None) -> s
         *([{"sandbox": release.sandbox}] if release.sandbox else []),
         *_image_parts(release, process_type),
         *([release.slug.layers] if release.slug and release.slug.layers else []),
+        *_volume_parts(release, process_type),
     ]
     text = json.dumps(parts, sort_keys=True).encode()
     return hmac.new(settings.SECRET_KEY.encode(), text, hashlib.sha256).hexdigest()[:32]
@@ -110,6 +112,13 @@ def _image_parts(release: Release, process_type: str) -> list[Any]:
     """What a process type has of a prebuilt image; another type's image is no reason to start it anew."""
     image = image_for(release.slug, process_type)
     return [msgspec.to_builtins(image)] if image else []
+
+
+def _volume_parts(release: Release, process_type: str) -> list[Any]:
+    mine = sorted(
+        (one.volume, one.target, one.read_only) for one in bindings(release) if one.type == process_type
+    )
+    return [mine] if mine else []
 
 
 def rootfs(release: Release, process_type: str) -> Rootfs:
@@ -201,6 +210,7 @@ def instance_spec(release: Release, process_type: str, number: int, instance_id:
         runtime=sandbox.runtime,
         seccomp=sandbox.seccomp,
         readonly=sandbox.readonly,
+        volumes=mounts_of(release, process_type),
     )
     return InstanceSpec(container=container, health=health_check(release, process_type))
 
@@ -242,6 +252,7 @@ def one_off_spec(
         runtime=sandbox.runtime,
         seccomp=sandbox.seccomp,
         readonly=sandbox.readonly,
+        volumes=one_off_mounts(release),
         tty=terminal is not None and terminal.tty,
         stdin=terminal is not None,
         logged=terminal is None,

@@ -22,6 +22,7 @@ from paas.controller.selectors.formation import DEFAULT_SIZE, SIZES
 from paas.controller.selectors.planning import HOST_QUIET
 from paas.controller.selectors.sandbox import offers, release_sandbox
 from paas.controller.selectors.specs import Terminal, one_off_spec
+from paas.controller.selectors.volumes import home_of
 from paas.controller.services import events
 from paas.controller.services.attaching import attach_url, check_command, terminal_of
 from paas.controller.services.locking import lock_app
@@ -113,8 +114,11 @@ def _create(
 
 
 def _ready_host(release: Release) -> Host:
+    """Return a host that answers and has what the release needs, its volumes too."""
     quiet, needs = timezone.now() - HOST_QUIET, release_sandbox(release).needs
-    ready = list(Host.objects.filter(cordoned=False, seen_at__gte=quiet).order_by("-memory_bytes"))
+    home = home_of(release.app_id) if release.volumes else None
+    rows = Host.objects.filter(cordoned=False, seen_at__gte=quiet).order_by("-memory_bytes")
+    ready = list(rows.filter(id=home) if home else rows)
     host = next((one for one in ready if needs <= offers(one)), None)
     if ready and host is None:
         wanted = " and ".join(sorted(needs))

@@ -15,7 +15,9 @@ from paas.controller.encryption import decrypt_config, encrypt_config
 from paas.controller.models import App, Deployment, OneOff, Release, Slug, Stack, User
 from paas.controller.selectors.formation import DEFAULT_SIZE
 from paas.controller.selectors.releases import newest_release
+from paas.controller.selectors.volumes import Binding
 from paas.controller.services import deployments, events, logs
+from paas.controller.services.bindings import check_bindings
 from paas.controller.services.locking import lock_app
 from paas.errors import InvalidParams
 
@@ -34,6 +36,7 @@ def create_release(
     health_checks: dict[str, Any] | None = None,
     kernel: dict[str, Any] | None = None,
     sandbox: dict[str, Any] | None = None,
+    volumes: list[dict[str, Any]] | None = None,
     stack_of: Release | None = None,
     layers: list[dict[str, Any]] | None = None,
 ) -> Release:
@@ -43,6 +46,10 @@ def create_release(
     the same stack.
     """
     base = newest_release(app)
+    mounted = volumes if volumes is not None else (base.volumes if base else [])
+    if mounted:
+        wanted = formation if formation is not None else (base.formation if base else {})
+        check_bindings(app, [Binding(**one) for one in mounted], wanted)
     app.version_counter += 1
     app.save(update_fields=["version_counter", "updated_at"])
     stack, frozen = (stack_of.stack, stack_of.stack_layers) if stack_of else _stack(app, base, slug)
@@ -63,6 +70,7 @@ def create_release(
         domains=list(app.domains.order_by("hostname").values_list("hostname", flat=True)),
         kernel=kernel if kernel is not None else (base.kernel if base else {}),
         sandbox=sandbox if sandbox is not None else (base.sandbox if base else {}),
+        volumes=mounted,
     )
     events.record(user, "release.create", release.id, app, version=release.version, kind=kind)
     by = f" by user {user.email}" if user else ""
@@ -129,9 +137,8 @@ def formation_for(slug: Slug, before: Formation) -> Formation:
 
 
 def rollback(user: User, app: App, release: Release) -> Release:
-    """Make a new release with image, config, formation, health checks, kernel parameters and sandbox of an older one.
-
-    Domains stay.
+    """Make a new release with image, config, formation, health checks, kernel parameters, sandbox and volume mounts of
+    an older one. Domains stay, and what is in volumes.
     """
     if release.app_id != app.id:
         raise InvalidParams(f"v{release.version} belongs to another app.")
@@ -156,6 +163,7 @@ def rollback(user: User, app: App, release: Release) -> Release:
             health_checks=release.health_checks,
             kernel=release.kernel,
             sandbox=release.sandbox,
+            volumes=release.volumes,
             stack_of=release,
         )
 

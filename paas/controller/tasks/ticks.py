@@ -11,7 +11,7 @@ from celery import shared_task
 from django.db.models import Count, F, Q
 from django.utils import timezone
 
-from paas.controller.models import App, Deployment, Host, Instance, OneOff, Router
+from paas.controller.models import App, Deployment, Host, Instance, OneOff, Router, Volume
 from paas.controller.queue import send
 from paas.controller.selectors.planning import HOST_LOST, HOST_QUIET, ROUTER_LOST, STALE
 from paas.controller.selectors.routes import route_version
@@ -33,6 +33,14 @@ def tick() -> None:
         send("stacks.run_stack_task", task_id)
     _push(now)
     _follow_one_offs(now)
+    _remove_volumes(now)
+
+
+def _remove_volumes(now: datetime) -> None:
+    for volume_id in Volume.objects.filter(doomed=True, updated_at__lt=now - RESEND).values_list(
+        "id", flat=True
+    ):
+        send("volumes.remove_volume", str(volume_id))
 
 
 def _reconcile(app_id: UUID) -> None:
