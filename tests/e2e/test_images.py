@@ -40,6 +40,7 @@ def image(folder: Path, **config: Any) -> Layout:
         "Cmd": None,
         "ExposedPorts": {"9090/tcp": {}},
         "Env": ["GREETING=hello"],
+        "Healthcheck": {"Test": ["CMD-SHELL", "test -x /tmp/www/cgi-bin/i"]},
     }
     layout.image(layout.layer(files), **(values | config))
     return layout
