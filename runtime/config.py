@@ -29,6 +29,7 @@ DEFAULTS = {
     "CONTROLLER_TOKEN_FILE": "",
     "MACHINE_FILE": "",
     "AUTHORITY_FILE": "",
+    "VERSION": "",
     "SUBNET": "10.87.0.0/20",
     "TAG": "paas",
     "BLOCKED": "",
@@ -67,6 +68,7 @@ class Settings:
     controller: str
     controller_token: str = field(repr=False)
     credentials: Credentials | None
+    version: str
     subnet: str
     tag: str
     blocked: tuple[str, ...]
@@ -127,6 +129,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         controller=controller,
         controller_token=read("CONTROLLER_TOKEN_FILE", _token, "") if controller and not secured else "",
         credentials=_credentials(machine, authority),
+        version=values["VERSION"],
         subnet=read("SUBNET", _subnet, ""),
         tag=read("TAG", _tag, ""),
         blocked=read("BLOCKED", _networks, ()),

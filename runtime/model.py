@@ -451,6 +451,7 @@ class HostReport(Struct):
     jobs: tuple[JobStatus, ...] = ()
     network: HostNetwork = HostNetwork()
     offer: Offer = Offer()
+    version: str = ""
 
 
 class ReportReply(Struct):

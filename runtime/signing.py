@@ -13,6 +13,7 @@ import os
 import secrets
 import ssl
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -65,6 +66,15 @@ def keep(files: Credentials, key: Key, certificate: str, authority: str) -> None
     if not files.authority.exists() or files.authority.read_text() != authority:
         write_private(files.authority, authority)
     write_private(files.machine, key_text(key) + certificate)
+
+
+def is_over(files: Credentials) -> bool:
+    """Tell whether the certificate has come to its end, or cannot be read."""
+    try:
+        certificate = x509.load_pem_x509_certificate(files.machine.read_bytes())
+    except (OSError, ValueError):
+        return True
+    return certificate.not_valid_after_utc < datetime.now(UTC)
 
 
 def write_private(file: Path, text: str) -> None:

@@ -72,6 +72,14 @@ def server_context(credentials: Credentials, *, strangers: bool = False) -> ssl.
     return context
 
 
+def first_contact(authority: str, peer: str) -> ssl.SSLContext:
+    """Return a context of a machine that has no certificate yet, and trusts the PEM certificates in `authority`."""
+    context = _Checking(ssl.PROTOCOL_TLS_CLIENT)
+    _prepare(context, peer, ssl.CERT_REQUIRED)
+    context.load_verify_locations(cadata=authority)
+    return context
+
+
 class _Renewing(ssl.SSLContext):
     """Stands in for a context that is made anew whenever the files have changed: certificates live for days, processes
     for months."""
@@ -111,14 +119,18 @@ def _load(
     credentials: Credentials, peer: str, protocol: ssl._SSLMethod, mode: ssl.VerifyMode
 ) -> ssl.SSLContext:
     context = _Checking(protocol)
+    _prepare(context, peer, mode)
+    context.load_cert_chain(credentials.machine)
+    context.load_verify_locations(credentials.authority)
+    return context
+
+
+def _prepare(context: _Checking, peer: str, mode: ssl.VerifyMode) -> None:
     context.check_hostname = False
     context.verify_mode = mode
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(credentials.machine)
-    context.load_verify_locations(credentials.authority)
     context.sslsocket_class, context.sslobject_class = _Socket, _Object
     context.peer = peer
-    return context
 
 
 def _check(certificate: Any, context: ssl.SSLContext) -> None:

@@ -67,8 +67,8 @@ class Api:
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
         return self._call("PATCH", path, body, {})[0]
 
-    def delete(self, path: str) -> Any:
-        return self._call("DELETE", path, None, {})[0]
+    def delete(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        return self._call("DELETE", path, body, {})[0]
 
     def list(self, path: str, wanted: str = "") -> list[Any]:
         """Return every row of a list, page by page; with a `wanted` range only that page."""

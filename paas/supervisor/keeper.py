@@ -86,6 +86,14 @@ class Keeper:
             self._watch = asyncio.create_task(self._keep())
             raise
 
+    async def leave(self) -> None:
+        """End the process by its signal, so that what outlives it goes on."""
+        await self._unwatch()
+        if self.pid is not None:
+            await self._end(asked=False, within=self.process.ending.deadline)
+        self.state = "stopped"
+        self._changed()
+
     async def _unwatch(self) -> None:
         if self._watch is not None:
             self._watch.cancel()

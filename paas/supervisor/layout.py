@@ -6,6 +6,7 @@ In: the data folder.  Out: paths, and the small JSON documents that the parts of
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,15 @@ class Layout:
         self.home.mkdir(mode=0o711, parents=True, exist_ok=True)
         for name in ("run", "log", "tokens", "machines", "redis", "static", "images", "stacks"):
             (self.home / name).mkdir(mode=0o700, exist_ok=True)
+
+
+def source_version() -> str:
+    """Return the commit of the checkout, shortened; '' when it is none."""
+    command = ("git", "-c", f"safe.directory={SOURCE}", "-C", str(SOURCE), "rev-parse", "--short=12", "HEAD")
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def read_document(file: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any
 from paas.configuration import Configuration
 from paas.supervisor import announce, control, logs, preflight, proctable, subnets
 from paas.supervisor.keeper import Keeper, StartFailed
-from paas.supervisor.layout import SOURCE, Layout, read_document
+from paas.supervisor.layout import SOURCE, Layout, read_document, source_version
 from paas.supervisor.processes import Machine, Process, base_environment, needs_redis, python_processes, redis
 
 ROTATION = 30.0  # seconds between two looks at the size of the logs
@@ -236,4 +236,5 @@ def this_machine(settings: Configuration, layout: Layout) -> Machine:
         router_id=ids["router_id"],
         tag=subnets.tag(layout.home),
         subnet=settings.agent_subnet or subnets.claim(layout),
+        version=source_version(),
     )

@@ -73,6 +73,7 @@ class Machine:
     router_id: str
     tag: str
     subnet: str
+    version: str = ""
 
 
 def base_environment(environ: Mapping[str, str], layout: Layout) -> dict[str, str]:
@@ -195,6 +196,7 @@ def _agent(settings: Configuration, layout: Layout, machine: Machine) -> Process
         "PAAS_AGENT_MACHINE_FILE": str(files.machine),
         "PAAS_AGENT_AUTHORITY_FILE": str(files.authority),
         "PAAS_AGENT_CONTROLLER": _controller(settings),
+        "PAAS_AGENT_VERSION": machine.version,
         "PAAS_AGENT_SUBNET": machine.subnet,
         "PAAS_AGENT_TAG": machine.tag,
         "PAAS_AGENT_CA_BUNDLE": str(settings.ca_bundle) if settings.ca_bundle.is_file() else "",

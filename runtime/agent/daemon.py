@@ -100,6 +100,7 @@ async def _serve(settings: Settings, engine: Engine, store: Store) -> bool:
     ended = Ended(store.root / "ended", settings.ended_keep_minutes * 60)
     context = Context(calls, images, logs, reporter.changed, events, lambda: _save(host), ended)
     host = Host(settings.host_id, context, controller, store, shipper)
+    host.version = settings.version
     janitor = Janitor(host, calls, images, store, events, _keep(settings), settings.home)
     images.on_disk_full = janitor.wake
     refusals = Refusals(calls, logs, events)

@@ -71,6 +71,7 @@ class Host:
         self._capacity = capacity()
         self._network = HostNetwork()
         self._offer = Offer()
+        self.version = ""  # of the software, as its operator calls it
         self.rewired = asyncio.Event()  # the wanted state has changed, and with it perhaps the network
         self.wanted = WantedState(generation=0)
         self.local = Local()
@@ -295,6 +296,7 @@ class Host:
             capacity=self._capacity,
             network=self._network,
             offer=self._offer,
+            version=self.version,
             instances=tuple(instance.status for instance in self.instances.values()),
             jobs=tuple(msgspec.structs.replace(job.status, result="") for job in self.jobs.values()),
         )

@@ -14,7 +14,7 @@ import click
 from paas.cli import credentials
 from paas.cli.call import Call, command
 from paas.cli.failures import Failure, Refused, Usage
-from paas.cli.output import ago, print_table, remark, say
+from paas.cli.output import remark, say
 
 if TYPE_CHECKING:
     from paas.cli.client import Api
@@ -114,24 +114,3 @@ def logout(call: Call) -> None:
 def whoami(call: Call) -> None:
     account = call.api.get("/account")
     call.show(account, lambda: say(account["email"]))
-
-
-@command(help="List the machines that run containers (for administrators).")
-def hosts(call: Call) -> None:
-    rows = call.api.list("/hosts")
-    table = [
-        (
-            row["name"],
-            "up" if row["up"] else "down",
-            row["instances"],
-            row["cpus"],
-            _gib(row),
-            ago(row["seen_at"]),
-        )
-        for row in rows
-    ]
-    call.show(rows, lambda: print_table(table, ("HOST", "STATE", "INSTANCES", "CPUS", "MEMORY", "SEEN")))
-
-
-def _gib(row: dict[str, int]) -> str:
-    return f"{row['memory_bytes'] / 1024**3:.1f} GiB"

@@ -5,7 +5,7 @@ from paas.controller.models.apps import App, Collaborator, Domain
 from paas.controller.models.builds import Build, BuildLog, Slug
 from paas.controller.models.deployments import Deployment
 from paas.controller.models.events import Event
-from paas.controller.models.hosts import Host, Router, RouteVersion
+from paas.controller.models.hosts import Host, JoinToken, Router, RouteVersion
 from paas.controller.models.instances import Instance, OneOff
 from paas.controller.models.networks import Network, NetworkMember
 from paas.controller.models.registry import RegistryBlob, RegistryTag
@@ -23,6 +23,7 @@ __all__ = [
     "Event",
     "Host",
     "Instance",
+    "JoinToken",
     "Network",
     "NetworkMember",
     "OneOff",

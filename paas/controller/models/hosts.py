@@ -25,6 +25,9 @@ class Host(models.Model):
     underlay = models.CharField(max_length=45, blank=True, default="")  # its own address among the hosts
     public_key = models.CharField(max_length=64, blank=True, default="")  # WireGuard's
     offer = models.JSONField(default=dict)  # what apps can choose there, as it reports it
+    version = models.CharField(
+        max_length=64, blank=True, default=""
+    )  # of the checkout that its agent runs from
     seen_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -41,12 +44,27 @@ class Router(models.Model):
     url = models.CharField(max_length=300)
     applied = models.PositiveBigIntegerField(default=0)
     sequence = models.PositiveBigIntegerField(default=0)
+    joined = models.BooleanField(default=False)  # came with a host, and goes with it
     seen_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:
         return self.name
+
+
+class JoinToken(models.Model):
+    """Lets one machine join, until `expires_at`. It is good for the first key that comes with it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the secret
+    name = models.CharField(
+        max_length=64, blank=True, default=""
+    )  # what the host will be called, '': as it says
+    expires_at = models.DateTimeField()
+    key_digest = models.CharField(max_length=64, blank=True, default="")
+    host = models.ForeignKey(Host, null=True, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
 
 
 class RouteVersion(models.Model):

@@ -33,7 +33,7 @@ from paas.scheduler.model import (
 from runtime.model import ExitInfo, ExitReason, InstanceState, JobState, from_builtins
 
 HOST_QUIET = timedelta(seconds=15)  # reports come every 5 s: no placement on a host that misses three
-HOST_LOST = timedelta(seconds=60)  # what it holds is started elsewhere
+HOST_LOST = timedelta(seconds=40)  # what it holds is started elsewhere
 ROUTER_LOST = timedelta(seconds=20)  # nobody waits for a router that is gone
 
 

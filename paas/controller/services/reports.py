@@ -59,6 +59,7 @@ def _store_host(host: Host, report: HostReport, now: datetime) -> None:
     if report.generation > host.generation:
         host.generation = report.generation + 1
     host.seen_at, host.reported, host.sequence = now, report.generation, report.sequence
+    host.version = report.version[:64]
     host.memory_bytes, host.cpus = report.capacity.memory_bytes, report.capacity.cpus
     host.offer = to_builtins(report.offer)
     told = (report.network.subnet, report.network.underlay, report.network.public_key)

@@ -16,11 +16,13 @@ from django.contrib.sessions.models import Session
 from django.db.models import Count
 from django.utils import timezone
 
+from paas import authority
 from paas.controller import streams
-from paas.controller.models import App, Build, Event, OneOff, Release, Slug, StackTask, Token
+from paas.controller.models import App, Build, Event, JoinToken, OneOff, Release, Slug, StackTask, Token
 from paas.controller.redis_connection import RedisError, client
 from paas.controller.services import logs, registry, releases
 from paas.controller.services.images import forget_unused
+from runtime.tls import CONTROLLER
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +65,15 @@ def prune_rows() -> None:
     Release.objects.filter(status=Release.Status.PENDING, deployments__isnull=True).update(status="failed")
     Token.objects.filter(expires_at__lt=now - EXPIRED_TOKENS_KEPT).delete()
     StackTask.objects.filter(finished_at__lt=now - EVENTS_KEPT).delete()
+    JoinToken.objects.filter(expires_at__lt=now).delete()
     Session.objects.filter(expire_date__lt=now).delete()
+
+
+def renew_certificate() -> None:
+    """The controller's own; agents and routers renew theirs themselves. Every process notices the new file."""
+    files = settings.PAAS.credentials("controller")
+    if authority.ensure_machine(files.authority.parent, files.machine, CONTROLLER, authority.now()):
+        logger.info("The controller's certificate was renewed.")
 
 
 def sweep_images() -> None:
@@ -119,6 +129,7 @@ CHORES: tuple[Callable[[], None], ...] = (
     prune_releases,
     prune_builds,
     prune_rows,
+    renew_certificate,
     sweep_images,
     sweep_registry,
     sweep_pulls,

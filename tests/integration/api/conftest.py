@@ -13,6 +13,7 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
+from paas import authority
 from paas.controller.models import App, Host, Slug, Stack, User
 from paas.controller.redis_connection import client as redis_client
 from paas.controller.redis_connection import forget_connections
@@ -20,9 +21,17 @@ from paas.controller.services.accounts import create_token, create_user
 from paas.controller.services.apps import create_app
 from paas.controller.services.planning import reconcile_app
 from paas.controller.services.releases import release_slug
+from runtime.tls import CONTROLLER
 
 PASSWORD = "a long password"
 ACCEPT = "application/vnd.heroku+json; version=3.sdk"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def controllers_certificate() -> None:
+    """The set-up makes it; hosts that do not answer are asked with it all the same."""
+    files = django_settings.PAAS.credentials("controller")
+    authority.ensure_machine(files.authority.parent, files.machine, CONTROLLER, authority.now())
 
 
 @dataclass(frozen=True)

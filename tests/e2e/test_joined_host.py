@@ -1,0 +1,248 @@
+"""Two hosts: one box, and a second machine that joins with the real command, serves, drains, dies, returns, leaves."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.tls import CONTROLLER, Credentials, client_context
+from tests.e2e.joined_host import Machine, second_machine
+from tests.e2e.load import Load
+from tests.e2e.platform import PORTS, ROOT, Platform, repository, until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+SERVER = """
+import json, os, signal, socket, threading, urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+def own():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.connect(('192.0.2.1', 9))
+        return one.getsockname()[0]
+
+def peers():
+    found = socket.getaddrinfo('web.' + os.environ['APP'] + '.internal', 80, socket.AF_INET)
+    return sorted({one[4][0] for one in found})
+
+def ask(address):
+    url = f"http://{address}:{os.environ['PORT']}/"
+    return json.loads(urllib.request.urlopen(url, timeout=5).read())['address']
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def log_message(self, *words): pass
+    def do_GET(self):
+        said = {'dyno': os.environ['DYNO'], 'address': own()}
+        if self.path == '/peers':
+            said['peers'] = [ask(address) for address in peers()]
+        body = json.dumps(said).encode()
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    def handle_error(self, *words): pass
+
+server = Server(('0.0.0.0', int(os.environ['PORT'])), Handler)
+signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+print('listening as', os.environ['DYNO'], 'at', own(), flush=True)
+server.serve_forever()
+"""
+FILES = {"Procfile": "web: python3 server.py\n", "server.py": SERVER}
+
+
+@dataclass
+class Two:
+    """A platform of two hosts and an app on both."""
+
+    platform: Platform
+    far: Machine
+    app: str = "wide"
+
+    def paas(self, *words: str, code: int = 0, stdin: str = "") -> str:
+        url = f"http://localhost:{self.platform.port('PAAS_API_PORT')}"
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("PAAS_")}
+        environ |= {"HOME": str(self.platform.home / "nobody"), "PAAS_URL": url, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            (sys.executable, "-m", "paas.cli.main", *words),
+            env=environ | {"PAAS_TOKEN": self.platform.token},
+            input=stdin,
+            text=True,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    def host(self) -> dict[str, Any]:
+        row: dict[str, Any] = json.loads(self.paas("hosts:info", self.far.name, "--json"))
+        return row
+
+    def seen(self, path: str = "/", times: int = 24) -> list[dict[str, Any]]:
+        """What the app says, through the router, several times."""
+        answers = [self.platform.get(self.app, path) for _ in range(times)]
+        return [one.json() for one in answers if one.status == 200]
+
+    def is_far(self, address: str) -> bool:
+        return ipaddress.ip_address(address) in ipaddress.ip_network(self.far.subnet)
+
+    def sides(self) -> set[bool]:
+        """On which sides requests are answered: True is the joined host."""
+        return {self.is_far(one["address"]) for one in self.seen()}
+
+    def instances(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.platform.api("GET", f"/apps/{self.app}/dynos").json()
+        return [row for row in rows if row["type"] == "web"]
+
+    def spread(self) -> None:
+        """Have four instances, on both hosts."""
+        self.paas("scale", "web=1", "-a", self.app)
+        until(lambda: len(self.instances()) == 1, 60, "one instance is left")
+        self.paas("scale", "web=4", "-a", self.app)
+        until(lambda: [row["state"] for row in self.instances()] == ["up"] * 4, 60, "four instances are up")
+        until(lambda: self.sides() == {False, True}, 30, "both hosts answer")
+
+
+@pytest.fixture(scope="module")
+def two(free_ports: Callable[[int], list[int]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+    with second_machine() as far:
+        ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        platform = Platform.prepare(
+            list(ports.values()),
+            PAAS_MACHINE_BIND=far.near,
+            PAAS_AGENT_UNDERLAY=far.near,
+            PAAS_DRAIN_TIMEOUT="10",
+        )
+        try:
+            platform.start()
+            both = Two(platform, far)
+            _join(both)
+            source = repository(tmp_path_factory.mktemp("wide") / "app", files=FILES)
+            assert platform.api("POST", "/apps", {"name": both.app}).status == 201
+            platform.api("PATCH", f"/apps/{both.app}/config-vars", {"APP": both.app})
+            pushed = platform.git_push(source, both.app)
+            assert pushed.code == 0, pushed.output
+            yield both
+        except BaseException:
+            print(platform.logs(), far.log())
+            raise
+        finally:
+            far.end()
+            platform.remove()
+
+
+def _join(both: Two) -> None:
+    said = both.paas("hosts:token", "--ttl", "10m")
+    command = next(line.strip() for line in said.splitlines() if "script/join" in line)
+    both.far.join(command)
+    until(lambda: both.host()["state"] == "up", 30, "the joined host reports")
+
+
+def test_requests_reach_instances_on_both_hosts(two: Two) -> None:
+    two.spread()
+    row = two.host()
+    assert (row["state"], row["instances"] > 0, row["subnet"]) == ("up", True, two.far.subnet)
+    assert row["address"] == two.far.address
+    assert row["version"]
+    listed = two.paas("hosts")
+    assert two.far.name in listed
+    assert two.far.address in listed
+
+
+def test_names_lead_from_one_host_to_the_other_and_back(two: Two) -> None:
+    def both_ways() -> bool:
+        said = two.seen("/peers")
+        crossing = {(two.is_far(one["address"]), two.is_far(peer)) for one in said for peer in one["peers"]}
+        return crossing == {(False, False), (False, True), (True, False), (True, True)}
+
+    until(both_ways, 30, "instances on each host reach those on the other by name")
+
+
+def test_logs_and_exec_work_there(two: Two) -> None:
+    there = next(one for one in two.seen() if two.is_far(one["address"]))
+    line = f"app[{there['dyno']}]: listening as {there['dyno']} at {there['address']}"
+    until(lambda: line in two.paas("logs", "-n", "1000", "-a", two.app), 20, "its lines are in the app's log")
+    said = two.paas("ps:exec", "--no-tty", "-a", two.app, there["dyno"], "--", "echo in $DYNO")
+    assert f"in {there['dyno']}" in said
+
+
+def test_a_newer_agent_takes_over_and_leaves_the_containers_alone(two: Two) -> None:
+    before, agents = two.far.containers(), two.far.pids("runtime agent")
+    assert before
+    old = two.far.process
+    assert old is not None
+    with Load(two.platform.port("PAAS_ROUTER_PORT"), f"{two.app}.{two.platform.domain}", rate=50) as load:
+        two.far.start()
+        assert old.wait(30) == 0
+        until(lambda: two.host()["state"] == "up", 30, "it reports again")
+    assert not load.failures, load.summary()
+    assert two.far.containers() == before
+    assert two.far.pids("runtime agent") != agents
+
+
+def test_a_drain_fails_no_request(two: Two) -> None:
+    with Load(two.platform.port("PAAS_ROUTER_PORT"), f"{two.app}.{two.platform.domain}", rate=100) as load:
+        assert "it is empty" in two.paas("hosts:drain", two.far.name)
+        until(lambda: two.sides() == {False}, 30, "only the box answers")
+        until(lambda: not two.far.containers(), 30, "its containers are gone")
+    assert not load.failures, load.summary()
+    assert len(two.instances()) == 4
+    assert two.host()["state"] == "cordoned"
+    two.paas("hosts:uncordon", two.far.name)
+    two.spread()
+
+
+def test_a_host_that_dies_is_replaced_and_returns_without_doubles(two: Two) -> None:
+    assert two.far.containers()
+    two.far.kill()
+    until(lambda: two.host()["state"] == "lost", 60, "the host is given up")
+    until(lambda: two.host()["instances"] == 0, 30, "what it ran is started elsewhere")
+    until(lambda: [row["state"] for row in two.instances()] == ["up"] * 4, 60, "all instances are up")
+    assert two.sides() == {False}
+    assert two.far.containers()  # nobody could tell it
+    two.far.plug_in()
+    two.far.start()
+    until(lambda: two.host()["state"] == "up", 30, "it is back")
+    until(lambda: not two.far.containers(), 30, "what it still ran is stopped")
+    assert len(two.instances()) == 4
+    two.spread()
+
+
+def test_a_removed_host_is_refused_at_once(two: Two) -> None:
+    refused = two.paas("hosts:remove", two.far.name, code=1)
+    assert "Drain it first" in refused
+    assert "Say why" in two.paas("hosts:remove", two.far.name, "--force", code=1)
+    two.paas("hosts:drain", two.far.name)
+    until(lambda: not two.far.containers(), 30, "its containers are gone")
+    assert "no host of this platform any more" in two.paas("hosts:remove", two.far.name)
+    assert _renewal(two) == (403, "removed")
+    assert two.far.name not in two.paas("hosts")
+
+
+def _renewal(two: Two) -> tuple[int, str]:
+    """Ask as the joined host for its next certificate."""
+    files = Credentials(*(Path(two.far.home) / "machines" / name for name in ("agent.pem", "ca.pem")))
+    connection = http.client.HTTPSConnection(
+        two.far.near, two.platform.port("PAAS_MACHINE_PORT"), context=client_context(files, CONTROLLER)
+    )
+    try:
+        connection.request("GET", "/internal/renew")
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())["id"]
+    finally:
+        connection.close()
