@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -199,8 +200,12 @@ def test_hooks_run_in_order_and_poststop_at_the_end(
     host.engine.start(spec.id)
     host.engine.start(spec.id)
     assert log.read_text().split()[4:] == ["poststart", "running"]
+    deadline = time.monotonic() + 20
+    while host.output(spec.id) != "/started\n":
+        assert time.monotonic() < deadline, host.output(spec.id)
+        time.sleep(0.02)
     host.engine.kill(spec.id, signal.SIGKILL)
-    assert host.finish(spec.id)[1] == "/started\n"
+    assert host.finish(spec.id)[0].signal == signal.SIGKILL
     host.engine.delete(spec.id)
     assert log.read_text().split()[6:] == ["poststop", "stopped"]
 

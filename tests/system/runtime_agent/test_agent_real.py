@@ -286,6 +286,6 @@ def test_a_bundle_runs_from_the_command_line(agent: RealAgent, tmp_path: Path) -
         assert (ran.returncode, ran.stdout) == (4, "from the bundle\n0\n"), ran.stderr
     refused = agent.command("run", "--bundle", str(bundle), "--runtime", "runsc")
     assert "The runtime 'runsc' is not installed on this host" in refused.stderr
-    assert refused.returncode == 1
+    assert refused.returncode == 125
     neither = agent.command("run")
     assert (neither.returncode, "or run --bundle DIR" in neither.stderr) == (2, True)
