@@ -142,8 +142,10 @@ def two(free_ports: Callable[[int], list[int]], tmp_path_factory: pytest.TempPat
             print(platform.logs(), far.log())
             raise
         finally:
-            far.end()
-            platform.remove()
+            try:
+                far.end()
+            finally:
+                platform.remove()
 
 
 def _join(both: Two) -> None:
