@@ -40,7 +40,7 @@ READS = [
 WRITES = [
     "formation", "restart", "stop_one_off", "rollback", "cancel_build", "remove_config_var", "rename", "domains",
     "remove_domain", "collaborators", "remove_collaborator", "transfer", "maintenance", "destroy",
-    "kernel", "remove_kernel",
+    "kernel", "remove_kernel", "sandbox",
 ]  # fmt: skip
 ADMIN_READS = ["hosts", "users", "audit"]
 ADMIN_WRITES = ["invite", "user_active", "user_admin", "user_reset", "user_delete"]
