@@ -67,6 +67,9 @@ class Api:
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
         return self._call("PATCH", path, body, {})[0]
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        return self._call("PUT", path, body, {})[0]
+
     def delete(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         return self._call("DELETE", path, body, {})[0]
 

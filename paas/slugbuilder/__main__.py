@@ -11,6 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from .heroku.compiling import Chosen
+from .heroku.references import parse_schemes
 from .masking import Masker
 from .output import Output
 from .pipeline import SLUG_LIMIT, Request, build
@@ -33,6 +35,14 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         "--stack", default="", help="name of the stack (default: what the stack itself says)"
     )
     command.add_argument("--slug-limit", type=int, default=SLUG_LIMIT, metavar="BYTES")
+    command.add_argument(
+        "--buildpack",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="one to use, in order (default: detected)",
+    )
+    command.add_argument("--buildpack-schemes", type=parse_schemes, default=("https",), metavar="https,…")
     return parser.parse_args(arguments)
 
 
@@ -50,6 +60,7 @@ def main(arguments: list[str]) -> int:
         request = Request(
             options.source, options.app, options.cache, Path(scratch), options.result,
             Stack(stack_name(options.stack)), options.slug_limit,
+            Chosen(tuple(options.buildpack), options.buildpack_schemes),
         )  # fmt: skip
         return build(request, os.environ, Output(sys.stdout, masker=Masker(os.environ)))
 

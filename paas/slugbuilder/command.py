@@ -31,8 +31,13 @@ class Finished:
         return "\n".join(self.lines)
 
 
-def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Output | None) -> Finished:
-    """Run a command to its end; with `output` its lines are shown as they come. The job's own limit is the deadline."""
+def run(
+    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Output | None, raw: bool = False
+) -> Finished:
+    """Run a command to its end; with `output` its lines are shown as they come. The job's own limit is the deadline.
+
+    `raw`: they are lines of a buildpack, which indents them itself.
+    """
     kept: deque[str] = deque(maxlen=KEPT_LINES)
     try:
         process = subprocess.Popen(
@@ -46,11 +51,11 @@ def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Outpu
     except OSError as error:
         raise BuildError("tool_missing", f"{argv[0]} could not be started: {error.strerror}.") from error
     with process:
-        for raw in iter(partial(process.stdout.readline, LINE_BYTES), b"") if process.stdout else ():
-            line = raw.decode("utf-8", "replace").rstrip("\r\n").rpartition("\r")[2]
+        for piece in iter(partial(process.stdout.readline, LINE_BYTES), b"") if process.stdout else ():
+            line = piece.decode("utf-8", "replace").rstrip("\r\n").rpartition("\r")[2]
             kept.append(line)
             if output is not None and line.strip():
-                output.tool(line)
+                output.tool(line, raw=raw)
     return Finished(process.returncode, tuple(kept))
 
 

@@ -57,12 +57,18 @@ exit $code
 """
 
 
-def write_launcher(app: Path, web_memory_mb: int) -> Path:
-    """Write both programs. `web_memory_mb` > 0: WEB_CONCURRENCY follows MEMORY_AVAILABLE (in MB) when not set."""
+def write_launcher(app: Path, web_memory_mb: int, shell: str = "/bin/sh") -> Path:
+    """Write both programs. `web_memory_mb` > 0: WEB_CONCURRENCY follows MEMORY_AVAILABLE (in MB) when not set.
+
+    `shell` reads .profile.d: buildpacks of others write those files for bash.
+    """
     concurrency = CONCURRENCY.replace("@MEGABYTES@", str(web_memory_mb)) if web_memory_mb else ""
     launch = app / ".paas" / "launch"
     launch.parent.mkdir(parents=True, exist_ok=True)
-    for program, text in ((launch, LAUNCH), (launch.with_name("run"), RUN)):
+    for program, text in (
+        (launch, LAUNCH.replace("#!/bin/sh", f"#!{shell}", 1)),
+        (launch.with_name("run"), RUN),
+    ):
         program.write_text(
             text.replace("@CONCURRENCY@", concurrency).replace("@APP@", str(app)), encoding="utf-8"
         )

@@ -38,11 +38,11 @@ class Output:
     def info(self, text: str) -> None:
         self._line(f"       {text}")
 
-    def tool(self, text: str) -> None:
-        """Print a line of a tool, as long as there is room for more."""
+    def tool(self, text: str, raw: bool = False) -> None:
+        """Print a line of a tool, as long as there is room for more. `raw`: as it is, without indentation."""
         self._lines, self._characters = self._lines - 1, self._characters - len(text)
         if self._lines >= 0 and self._characters >= 0:
-            self.info(text)
+            self._line(text) if raw else self.info(text)
         elif not self._full:
             self._full = True
             self.warn("The build prints more than is kept; the rest of its tools' output is left out.")

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from .app_json import parse_health_checks
 from .buildpacks import BUILDPACKS, detect
 from .environment import build_environment
 from .errors import BuildError
+from .heroku.compiling import Chosen, Made, compile_chosen, references_of
+from .heroku.variables import config_of
 from .launcher import write_launcher
 from .misspelled import misspelled
 from .output import Output
@@ -44,6 +46,7 @@ class Request:
     result: Path
     stack: Stack
     slug_limit: int = SLUG_LIMIT
+    chosen: Chosen = field(default_factory=Chosen)
 
 
 def build(request: Request, environ: Mapping[str, str], output: Output) -> int:
@@ -111,7 +114,8 @@ def prepare(request: Request, environ: Mapping[str, str], output: Output) -> Wor
     for folder in (home, temporary):
         folder.mkdir(parents=True, exist_ok=True)
     env = build_environment(environ, home=home, temporary=temporary, stack=request.stack.name)
-    return Workspace(request.app, cache, request.scratch, env, request.stack, output)
+    config = config_of(environ)
+    return Workspace(request.app, cache, request.scratch, env, request.stack, output, config=config)
 
 
 def compile_source(request: Request, work: Workspace) -> Result:
@@ -122,11 +126,10 @@ def compile_source(request: Request, work: Workspace) -> Result:
     tell_misspelled(work)
     declared = read_procfile(work)
     health_checks = read_health_checks(work)
-    buildpack = detect(work.app, BUILDPACKS)
-    with work.timed("compile"):
-        compiled = buildpack.compile(work)
+    made = compile_app(request, work)
+    compiled = made.compiled
     processes = process_types(work, declared, compiled)
-    write_launcher(work.app, compiled.web_memory_mb)
+    write_launcher(work.app, compiled.web_memory_mb, shell="/bin/bash" if made.foreign else "/bin/sh")
     with work.timed("sbom"):
         write_sbom(work.app)
     with work.timed("settle"):
@@ -136,7 +139,7 @@ def compile_source(request: Request, work: Workspace) -> Result:
     return Result(
         stack=work.stack.name,
         process_types=processes,
-        buildpacks=(UsedBuildpack(buildpack.name, compiled.version),),
+        buildpacks=made.used,
         python=compiled.python,
         node=compiled.node,
         dependencies=tuple(name for name in compiled.dependencies if is_own_folder(work.app, name)),
@@ -148,6 +151,18 @@ def compile_source(request: Request, work: Workspace) -> Result:
         size=size,
         timings=work.timings,
     )
+
+
+def compile_app(request: Request, work: Workspace) -> Made:
+    """Compile with the buildpacks that the app names, else with the one that is detected."""
+    references = references_of(request.chosen, work)
+    if references:
+        with work.timed("compile"):
+            return compile_chosen(references, request.chosen, work)
+    buildpack = detect(work.app, BUILDPACKS)
+    with work.timed("compile"):
+        compiled = buildpack.compile(work)
+    return Made((UsedBuildpack(buildpack.name, compiled.version),), compiled)
 
 
 def is_own_folder(app: Path, name: str) -> bool:

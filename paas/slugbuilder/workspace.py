@@ -26,7 +26,8 @@ class Stack:
 @dataclass(frozen=True)
 class Workspace:
     """One build. `app` is the final place of the code; `cache` outlives the build (None: there is none);
-    `scratch` is thrown away; `env` is what tools and the app's own build steps get (config vars included)."""
+    `scratch` is thrown away; `env` is what tools and the app's own build steps get (config vars included);
+    `config` is the app's config vars alone."""
 
     app: Path
     cache: Path | None
@@ -35,6 +36,7 @@ class Workspace:
     stack: Stack
     output: Output
     timings: dict[str, float] = field(default_factory=dict)
+    config: Mapping[str, str] = field(default_factory=dict)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:

@@ -28,6 +28,7 @@ class App(models.Model):
     # Rules as texts of where its processes, and its builds, may go: all that is reached. Null: everything is.
     egress = models.JSONField(null=True, blank=True)
     build_egress = models.JSONField(null=True, blank=True)
+    buildpacks = models.JSONField(default=list, blank=True)  # references in order; none: detected
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     released_at = models.DateTimeField(null=True, blank=True)

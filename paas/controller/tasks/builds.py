@@ -27,6 +27,7 @@ from paas.controller.selectors.caches import cache_name
 from paas.controller.selectors.config import config_vars
 from paas.controller.selectors.planning import describe_exit
 from paas.controller.services import build_output, build_queue, builds, prebuilt
+from paas.controller.services.buildpacks import builder_arguments
 from paas.controller.services.images import builder_image
 from paas.errors import InvalidParams
 from paas.oci.errors import ImageError
@@ -47,6 +48,7 @@ from runtime.model import (
 
 logger = logging.getLogger(__name__)
 
+BUILDER = ("python3", "-m", "slugbuilder", "build")
 RESULT_PATH = "/tmp/build/result.json"
 SOURCE_PATH = "/source.tar"
 AGENT_PATIENCE = 60.0  # seconds an agent may be away in mid-build before the build fails
@@ -158,7 +160,7 @@ def job_spec(build: Build) -> JobSpec:
         owner=str(build.app_id),
         name="build",
         rootfs=specs.build_rootfs(stack, builder),
-        argv=("python3", "-m", "slugbuilder", "build", "--stack", build.stack, "--result", RESULT_PATH),
+        argv=(*BUILDER, "--stack", build.stack, "--result", RESULT_PATH, *builder_arguments(build.app)),
         env=env,
         hostname="build",
         limits=specs.build_limits(),

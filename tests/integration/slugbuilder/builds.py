@@ -37,7 +37,14 @@ def tar_of(source: Path, tar: Path, when: int = 1_700_000_000) -> Path:
     return tar
 
 
-def build(source: Path, work: Path, *, cache: str = "cache", env: dict[str, str] | None = None) -> Built:
+def build(
+    source: Path,
+    work: Path,
+    *,
+    cache: str = "cache",
+    env: dict[str, str] | None = None,
+    extra: tuple[str, ...] = (),
+) -> Built:
     """Build `source` into WORK/app, which is emptied first."""
     app, result = work / "app", work / "result.json"
     shutil.rmtree(app, ignore_errors=True)
@@ -46,7 +53,7 @@ def build(source: Path, work: Path, *, cache: str = "cache", env: dict[str, str]
         folder.mkdir(exist_ok=True)
     argv = [sys.executable, "-m", "paas.slugbuilder", "build", "--stack", "host"]
     argv += ["--source", str(tar_of(source, work / "source.tar")), "--app", str(app)]
-    argv += ["--cache", str(work / cache), "--result", str(result)]
+    argv += ["--cache", str(work / cache), "--result", str(result), *extra]
     # this test run's own settings are none of the app's
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PYTEST_"))}
     outer["SSL_CERT_FILE"] = CA_BUNDLE  # as in a container of the platform

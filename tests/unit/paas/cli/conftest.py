@@ -55,7 +55,7 @@ def handler_for(platform: Platform) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = respond
+        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = respond
 
         def log_message(self, *arguments: Any) -> None:
             """Keep the tests' output quiet."""

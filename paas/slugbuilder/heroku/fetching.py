@@ -1,0 +1,163 @@
+"""Buildpacks brought into the build: from the repository, by git, or as an archive.
+
+In: a reference.  Out: a folder of its own in scratch with bin/detect and bin/compile, or a BuildError.
+A fetch is bounded in bytes and seconds; redirects may not leave the allowed schemes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import time
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.error import URLError
+
+from ..errors import BuildError
+from ..source import SourceLimits, unpack_source
+from ..workspace import Workspace
+from .references import Reference, Source
+
+MOST_BYTES = 256 * 1024**2  # as it comes, and once more unpacked
+MOST_SECONDS = 180.0
+LIMITS = SourceLimits(total_bytes=MOST_BYTES, entries=50_000)
+PROGRAMS = ("detect", "compile", "release")
+
+
+def bring(reference: Reference, schemes: tuple[str, ...], work: Workspace, folder: Path) -> Path:
+    """Return the buildpack's folder, whose programs can be run."""
+    folder.mkdir(parents=True)
+    if reference.source is Source.FOLDER:
+        root = _copied(reference, work.app, folder / "it")
+    elif reference.source is Source.GIT:
+        root = _cloned(reference, schemes, work, folder / "it")
+    else:
+        root = _unpacked(reference, schemes, work, folder)
+    missing = [f"bin/{name}" for name in PROGRAMS[:2] if not (root / "bin" / name).is_file()]
+    if missing:
+        raise unreadable(reference, f"it has no {' and no '.join(missing)}")
+    for name in PROGRAMS:
+        if (root / "bin" / name).is_file():
+            (root / "bin" / name).chmod(0o755)
+    return root
+
+
+def unreadable(reference: Reference, why: str, details: tuple[str, ...] = ()) -> BuildError:
+    message = f"The buildpack {reference.text} cannot be used: {why}."
+    hint = "Correct it with `paas buildpacks:set`, or in the file .buildpacks, and push again."
+    return BuildError("buildpack_unavailable", message, details=details, hint=hint)
+
+
+def _copied(reference: Reference, app: Path, target: Path) -> Path:
+    """A copy: what the buildpack leaves in its own folder is no part of the app."""
+    place = app / reference.place
+    if not place.is_dir() or not place.resolve().is_relative_to(app.resolve()):
+        raise unreadable(reference, "there is no such folder in the repository")
+    shutil.copytree(place, target, symlinks=True)
+    return target
+
+
+def _cloned(reference: Reference, schemes: tuple[str, ...], work: Workspace, target: Path) -> Path:
+    deadline = time.monotonic() + MOST_SECONDS
+    env = git_environment(work.env, schemes)
+
+    def git(*words: str) -> str:
+        return _git(reference, words, target, env, deadline)
+
+    target.mkdir()
+    git("init", "-q")
+    git("fetch", "-q", "--depth=1", "--no-tags", "--", reference.place, reference.ref or "HEAD")
+    listed = git("ls-tree", "-r", "-l", "FETCH_HEAD")
+    sizes = [line.split(None, 4)[3] for line in listed.splitlines()]
+    if sum(int(size) for size in sizes if size.isdigit()) > MOST_BYTES or len(sizes) > LIMITS.entries:
+        raise unreadable(reference, f"it has more than {MOST_BYTES // 1024**2} MB or {LIMITS.entries} files")
+    git("checkout", "-q", "--detach", "FETCH_HEAD")
+    return target
+
+
+def git_environment(env: Mapping[str, str], schemes: tuple[str, ...]) -> dict[str, str]:
+    """Neither the app's config vars nor anybody's settings of git, and no transport but the allowed ones."""
+    kept = {name: env[name] for name in ("HOME", "TMPDIR", "GIT_SSL_CAINFO", "SSL_CERT_FILE") if name in env}
+    return kept | {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "GIT_ALLOW_PROTOCOL": ":".join(schemes),
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+
+
+def _git(
+    reference: Reference, words: tuple[str, ...], folder: Path, env: Mapping[str, str], deadline: float
+) -> str:
+    """Run git to its end or to the deadline; no file that it writes may be larger than a buildpack."""
+    limited = f'ulimit -f {MOST_BYTES // 512}; exec git "$@"'  # sh counts blocks of 512 bytes
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", limited, "git", *words],
+        cwd=folder,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=max(1.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired as error:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise unreadable(reference, f"git took longer than {MOST_SECONDS:.0f} seconds") from error
+    if process.returncode:
+        raise unreadable(
+            reference, f"git {words[0]} ended with {process.returncode}", tuple(err.splitlines()[-10:])
+        )
+    return out
+
+
+def _unpacked(reference: Reference, schemes: tuple[str, ...], work: Workspace, folder: Path) -> Path:
+    archive, target = folder / "archive", folder / "it"
+    target.mkdir()
+    _download(reference, schemes, work.env, archive)
+    try:
+        unpack_source(archive, target, LIMITS)
+    except BuildError as error:
+        raise unreadable(reference, "its archive is refused", (error.message,)) from error
+    archive.unlink()
+    entries = list(target.iterdir())
+    inner = len(entries) == 1 and entries[0].is_dir() and not entries[0].is_symlink()
+    return entries[0] if inner and entries[0].name != "bin" else target
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    def __init__(self, schemes: tuple[str, ...]) -> None:
+        self._schemes = schemes
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
+        if newurl.partition(":")[0].lower() not in self._schemes:
+            raise URLError(
+                f"it redirects to {newurl[:200]}, and buildpacks come by {' or '.join(self._schemes)}"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _download(reference: Reference, schemes: tuple[str, ...], env: Mapping[str, str], target: Path) -> None:
+    trust = ssl.create_default_context(cafile=env.get("SSL_CERT_FILE"))
+    opener = urllib.request.build_opener(_Redirects(schemes), urllib.request.HTTPSHandler(context=trust))
+    deadline, size = time.monotonic() + MOST_SECONDS, 0
+    try:
+        with opener.open(reference.place, timeout=30) as answer, target.open("wb") as file:
+            while piece := answer.read1(64 * 1024) if hasattr(answer, "read1") else answer.read(64 * 1024):
+                size += len(piece)
+                if size > MOST_BYTES:
+                    raise unreadable(reference, f"it is larger than {MOST_BYTES // 1024**2} MB")
+                if time.monotonic() > deadline:
+                    raise unreadable(reference, f"it took longer than {MOST_SECONDS:.0f} seconds")
+                file.write(piece)
+    except (OSError, ValueError) as error:
+        raise unreadable(reference, f"it could not be fetched ({error})") from error

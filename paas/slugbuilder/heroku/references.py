@@ -1,0 +1,113 @@
+"""What names a buildpack: a built-in one, a folder of the repository, a git repository or an archive.
+
+In: texts as people and Heroku's clients write them.  Out: references, or a ValueError in words. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+BUILT_IN = {
+    "heroku/python": "python",
+    "heroku/nodejs": "node",
+    "heroku/static": "static",
+    "heroku-community/static": "static",
+    "heroku/procfile": "procfile",
+    "python": "python",
+    "node": "node",
+    "nodejs": "node",
+    "static": "static",
+    "procfile": "procfile",
+}
+URN = "urn:buildpack:"
+REGISTRY = re.compile(r"https://buildpack-registry\.s3\.amazonaws\.com/buildpacks/([\w-]+/[\w-]+)\.tgz")
+SCHEMES = ("https", "http", "file")
+MOST = 16  # buildpacks of one app
+LONGEST = 500  # characters of one reference
+FOLDER = re.compile(r"\./[^\0]+")
+REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@+-]*")
+ARCHIVES = (".tgz", ".tar.gz")
+
+
+class Source(StrEnum):
+    BUILT_IN = "built-in"
+    FOLDER = "folder"
+    GIT = "git"
+    ARCHIVE = "archive"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """`text` is the one spelling that is stored; `place` is a name, a relative folder or a URL without its ref."""
+
+    text: str
+    source: Source
+    place: str
+    ref: str = ""
+
+
+def parse_reference(given: str, schemes: tuple[str, ...]) -> Reference:
+    """Return what `given` names. Raises ValueError saying what is wrong with it."""
+    text = given.strip().removeprefix(URN)
+    if from_registry := REGISTRY.fullmatch(text):
+        text = from_registry[1]
+    if not text or len(text) > LONGEST or not text.isprintable():
+        raise ValueError(f"A buildpack is named by 1 to {LONGEST} printable characters.")
+    if text in BUILT_IN:
+        return Reference(text, Source.BUILT_IN, BUILT_IN[text])
+    if text.startswith("./"):
+        return _folder(text)
+    if "://" in text:
+        return _url(text, schemes)
+    names = ", ".join(name for name in BUILT_IN if "/" in name)
+    raise ValueError(
+        f"There is no buildpack {text!r} here: give one of {names}, the URL of one, or ./FOLDER in the repository."
+    )
+
+
+def _folder(text: str) -> Reference:
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts:
+        raise ValueError(f"{text!r} is no folder inside the repository: write it as ./FOLDER.")
+    return Reference(f"./{'/'.join(parts)}", Source.FOLDER, "/".join(parts))
+
+
+def _url(text: str, schemes: tuple[str, ...]) -> Reference:
+    url, _, ref = text.partition("#")
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no URL: {error}.") from error
+    if parts.scheme not in schemes:
+        raise ValueError(f"{text!r} cannot be fetched: buildpacks come by {' or '.join(schemes)} only.")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(
+            "A buildpack's URL is shown to everybody who sees the app, so it may hold no user or password."
+        )
+    if not parts.netloc and parts.scheme != "file":
+        raise ValueError(f"{text!r} is no URL: it names no host.")
+    if parts.path.endswith(ARCHIVES):
+        if ref:
+            raise ValueError(f"{text!r} is an archive, which has no #{ref}.")
+        return Reference(text, Source.ARCHIVE, url)
+    if ref and not REF.fullmatch(ref):
+        raise ValueError(f"#{ref} is no branch, tag or commit.")
+    return Reference(text, Source.GIT, url, ref)
+
+
+def parse_schemes(text: str) -> tuple[str, ...]:
+    """Return the schemes in `https,file`. Raises ValueError."""
+    schemes = tuple(dict.fromkeys(part for part in re.split(r"[,\s]+", text.strip()) if part))
+    unknown = [scheme for scheme in schemes if scheme not in SCHEMES]
+    if unknown or not schemes:
+        raise ValueError(f"buildpacks can come by {', '.join(SCHEMES)} only")
+    return schemes
+
+
+def parse_list(text: str) -> list[str]:
+    """Return the references in a `.buildpacks` file: one a line, `#` before a remark."""
+    lines = (line.strip() for line in text.lstrip("\ufeff").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
