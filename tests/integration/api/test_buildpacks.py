@@ -7,7 +7,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-from pytest_django.fixtures import SettingsWrapper
 
 from paas.controller.api.schema import openapi
 from paas.controller.models import App, Event
@@ -59,7 +58,7 @@ def test_an_empty_list_goes_back_to_detection(api: Api, deployed: App) -> None:
     assert deployed.buildpacks == []
 
 
-def test_a_wrong_setting_is_told(api: Api, deployed: App, settings: SettingsWrapper) -> None:
+def test_a_wrong_setting_is_told(api: Api, deployed: App, settings: Any) -> None:
     settings.PAAS = replace(settings.PAAS, buildpack_schemes="gopher")
     answer = put(api, "./mine")
     assert answer.status == 422 and "PAAS_BUILDPACK_SCHEMES='gopher'" in answer.body["message"]
