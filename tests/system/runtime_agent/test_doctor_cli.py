@@ -105,6 +105,6 @@ def test_with_the_agent_killed(agent: RealAgent) -> None:
 def test_with_the_agent_stopped_and_everything_removed(agent: RealAgent) -> None:
     client = agent.start()
     eventually(client.health)
-    assert agent.command("stop").returncode == 0
+    assert agent.command("stop", "--all").returncode == 0
     clean = agent.command("doctor")
     assert (clean.returncode, "clean" in clean.stdout) == (0, True), clean
