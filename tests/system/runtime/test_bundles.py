@@ -137,7 +137,9 @@ def test_limits_are_the_lesser_of_both(host: Host, bundle: Path) -> None:
 def test_every_step_is_allowed_only_in_its_state(host: Host, bundle: Path) -> None:
     """created, running, stopped, gone: what each allows, as the runtime itself and as the engine sees it."""
     script = "echo ran; trap 'exit 9' TERM; while true; do sleep 0.1; done"
-    spec = host.spec(bundle=str(fresh(bundle, "sh", "-c", script)), rootfs=Rootfs(), network=NONE)
+    spec = host.spec(
+        id="each-step", bundle=str(fresh(bundle, "sh", "-c", script)), rootfs=Rootfs(), network=NONE
+    )
     host.engine.create(spec)
     assert _state(host, spec.id) == "created"
     assert host.output(spec.id) == ""  # all is set up, and the program has not run
