@@ -31,7 +31,8 @@ class Probe(http.server.BaseHTTPRequestHandler):
         except OSError as error: text = 'refused'
         self.send_response(200); self.end_headers(); self.wfile.write(text.encode())
     def tcp(self, address, port):
-        socket.create_connection((address, int(port)), 3).close(); return 'open'
+        # The kernel sends an address six ICMP errors at once, then one a second: time to ask again.
+        socket.create_connection((address, int(port)), 10).close(); return 'open'
     def udp(self, address, port):
         with socket.socket(type=socket.SOCK_DGRAM) as one:
             one.settimeout(3); one.connect((address, int(port))); one.send(b'x'); one.recv(9); return 'open'
