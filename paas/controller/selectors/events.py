@@ -48,6 +48,11 @@ def _egress(data: Data) -> str:
     return f"let {whose} go {policies.get(str(data.get('policy')), 'to ' + ', '.join(data.get('rules', ())))}"
 
 
+def _buildpacks(data: Data) -> str:
+    chosen = ", ".join(map(str, data.get("buildpacks") or ()))
+    return f"chose the buildpacks {chosen}" if chosen else "left the buildpack to detection"
+
+
 def _commit(words: str) -> Callable[[Data], str]:
     def say(data: Data) -> str:
         commit = str(data.get("commit") or "")[:8]
@@ -71,6 +76,7 @@ def _token(words: str) -> Callable[[Data], str]:
 
 # What each action says; {names} are the event's data, `resource` among them.
 WORDS: dict[str, Words] = {
+    "app.buildpacks": _buildpacks,
     "app.create": "created the app {name}",
     "app.destroy": "destroyed the app {name}",
     "app.egress": _egress,
