@@ -11,12 +11,12 @@ import shutil
 import signal
 import sys
 import termios
-import threading
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from runtime.attach import STDERR, AttachError, Attachment, InputEnd, Resize, SendSignal
+from runtime.stdin import pieces as stdin_pieces
 
 
 def is_terminal() -> bool:
@@ -50,13 +50,14 @@ async def join(attachment: Attachment, *, terminal: bool, stdin: bool = True) ->
     numbers = (signal.SIGWINCH,) if terminal else (signal.SIGINT, signal.SIGTERM)
     for number in numbers:
         loop.add_signal_handler(number, on_signal, number)
+    feeding = loop.create_task(_feed(attachment)) if stdin else None
     try:
         with _raw(terminal):
-            if stdin:
-                threading.Thread(target=_feed, args=(attachment, loop), daemon=True).start()
             async for channel, data in attachment.output():
                 _write(2 if channel == STDERR else 1, data)
     finally:
+        if feeding is not None:
+            feeding.cancel()
         for number in numbers:
             loop.remove_signal_handler(number)
     if attachment.ended is None or attachment.ended.code is None:
@@ -69,12 +70,11 @@ async def _tell(attachment: Attachment, value: Resize | SendSignal) -> None:
         await attachment.control(value)
 
 
-def _feed(attachment: Attachment, loop: asyncio.AbstractEventLoop) -> None:
-    """Carry stdin, which may be a file: hence a thread, which nobody waits for when the process has ended."""
-    with suppress(OSError, RuntimeError):
-        while data := os.read(0, 32768):
-            asyncio.run_coroutine_threadsafe(attachment.write(data), loop).result()
-        asyncio.run_coroutine_threadsafe(attachment.control(InputEnd()), loop).result()
+async def _feed(attachment: Attachment) -> None:
+    with suppress(OSError):
+        async for piece in stdin_pieces():
+            await attachment.write(piece)
+        await attachment.control(InputEnd())
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -11,13 +11,13 @@ import re
 import ssl
 import sys
 import termios
-import threading
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 from paas.cli.failures import Failure, Unreachable
+from runtime.stdin import pieces
 
 CONNECT_SECONDS = 15.0
 START_SECONDS = 240.0  # the host may have to fetch the app first
@@ -26,7 +26,6 @@ END_OF_INPUT = b"\x04"
 MARK = "\uffff paas-exit-status: ".encode()
 STATUS = re.compile(re.escape(MARK) + rb"(\d{1,3})\r\n")
 LONGEST_STATUS = 5  # digits and the line's end
-INPUT_MAX = 32 * 1024
 
 
 def terminal_env() -> dict[str, str]:
@@ -55,8 +54,11 @@ async def _join(url: str, authority: str, *, raw: bool) -> int | None:
         writer.write(f"{parts.path[1:]}?status=1\r\n".encode())
         await _greeting(reader)
         with _raw(raw):
-            threading.Thread(target=_feed, args=(writer, asyncio.get_running_loop()), daemon=True).start()
-            return await _show(reader)
+            feeding = asyncio.create_task(_feed(writer))
+            try:
+                return await _show(reader)
+            finally:
+                feeding.cancel()
     finally:
         writer.close()
 
@@ -97,17 +99,13 @@ def _print(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def _feed(writer: asyncio.StreamWriter, loop: asyncio.AbstractEventLoop) -> None:
-    """Carry stdin, which may be a file or a pipe: hence a thread, which nobody waits for in the end."""
-
-    async def send(data: bytes) -> None:
-        writer.write(data)
+async def _feed(writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        async for piece in pieces():
+            writer.write(piece)
+            await writer.drain()
+        writer.write(END_OF_INPUT)
         await writer.drain()
-
-    with suppress(OSError, RuntimeError):
-        while data := os.read(0, INPUT_MAX):
-            asyncio.run_coroutine_threadsafe(send(data), loop).result()
-        asyncio.run_coroutine_threadsafe(send(END_OF_INPUT), loop).result()
 
 
 @contextmanager
