@@ -114,12 +114,34 @@ class Two:
         self.paas("scale", "web=1", "-a", self.app)
         until(lambda: len(self.instances()) == 1, 60, "one instance is left")
         self.paas("scale", "web=4", "-a", self.app)
-        until(lambda: [row["state"] for row in self.instances()] == ["up"] * 4, 60, "four instances are up")
+        self.settled()
         until(lambda: self.sides() == {False, True}, 30, "both hosts answer")
+
+    def settled(self) -> None:
+        """Wait until four instances are up and those that left are forgotten: a host reports an end after it."""
+        until(lambda: [row["state"] for row in self.instances()] == ["up"] * 4, 60, "four instances are up")
+
+    def whole(self) -> None:
+        """Have the second machine up and used, whatever an earlier test has left it like."""
+        if self.far.process is None or self.far.process.poll() is not None:
+            self.far.plug_in()
+            self.far.start()
+        until(lambda: self.host()["state"] != "lost", 30, "the second host reports")
+        if self.host()["state"] == "cordoned":
+            self.paas("hosts:uncordon", self.far.name)
+        if [row["state"] for row in self.instances()] != ["up"] * 4 or self.sides() != {False, True}:
+            self.spread()
+
+
+@pytest.fixture
+def two(both: Two) -> Two:
+    """Two hosts and four instances on both of them, for each test anew."""
+    both.whole()
+    return both
 
 
 @pytest.fixture(scope="module")
-def two(free_ports: Callable[[int], list[int]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+def both(free_ports: Callable[[int], list[int]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     with second_machine() as far:
         ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         platform = Platform.prepare(
@@ -130,14 +152,14 @@ def two(free_ports: Callable[[int], list[int]], tmp_path_factory: pytest.TempPat
         )
         try:
             platform.start()
-            both = Two(platform, far)
-            _join(both)
+            two = Two(platform, far)
+            _join(two)
             source = repository(tmp_path_factory.mktemp("wide") / "app", files=FILES)
-            assert platform.api("POST", "/apps", {"name": both.app}).status == 201
-            platform.api("PATCH", f"/apps/{both.app}/config-vars", {"APP": both.app})
-            pushed = platform.git_push(source, both.app)
+            assert platform.api("POST", "/apps", {"name": two.app}).status == 201
+            platform.api("PATCH", f"/apps/{two.app}/config-vars", {"APP": two.app})
+            pushed = platform.git_push(source, two.app)
             assert pushed.code == 0, pushed.output
-            yield both
+            yield two
         except BaseException:
             print(platform.logs(), far.log())
             raise
@@ -148,15 +170,14 @@ def two(free_ports: Callable[[int], list[int]], tmp_path_factory: pytest.TempPat
                 platform.remove()
 
 
-def _join(both: Two) -> None:
-    said = both.paas("hosts:token", "--ttl", "10m")
+def _join(two: Two) -> None:
+    said = two.paas("hosts:token", "--ttl", "10m")
     command = next(line.strip() for line in said.splitlines() if "script/join" in line)
-    both.far.join(command)
-    until(lambda: both.host()["state"] == "up", 30, "the joined host reports")
+    two.far.join(command)
+    until(lambda: two.host()["state"] == "up", 30, "the joined host reports")
 
 
 def test_requests_reach_instances_on_both_hosts(two: Two) -> None:
-    two.spread()
     row = two.host()
     assert (row["state"], row["instances"] > 0, row["subnet"]) == ("up", True, two.far.subnet)
     assert row["address"] == two.far.address
@@ -203,10 +224,8 @@ def test_a_drain_fails_no_request(two: Two) -> None:
         until(lambda: two.sides() == {False}, 30, "only the box answers")
         until(lambda: not two.far.containers(), 30, "its containers are gone")
     assert not load.failures, load.summary()
-    assert len(two.instances()) == 4
+    two.settled()
     assert two.host()["state"] == "cordoned"
-    two.paas("hosts:uncordon", two.far.name)
-    two.spread()
 
 
 def test_a_host_that_dies_is_replaced_and_returns_without_doubles(two: Two) -> None:
@@ -214,15 +233,14 @@ def test_a_host_that_dies_is_replaced_and_returns_without_doubles(two: Two) -> N
     two.far.kill()
     until(lambda: two.host()["state"] == "lost", 60, "the host is given up")
     until(lambda: two.host()["instances"] == 0, 30, "what it ran is started elsewhere")
-    until(lambda: [row["state"] for row in two.instances()] == ["up"] * 4, 60, "all instances are up")
-    assert two.sides() == {False}
+    two.settled()
+    until(lambda: two.sides() == {False}, 30, "only the box answers")
     assert two.far.containers()  # nobody could tell it
     two.far.plug_in()
     two.far.start()
     until(lambda: two.host()["state"] == "up", 30, "it is back")
     until(lambda: not two.far.containers(), 30, "what it still ran is stopped")
-    assert len(two.instances()) == 4
-    two.spread()
+    two.settled()
 
 
 def test_a_removed_host_is_refused_at_once(two: Two) -> None:

@@ -90,7 +90,7 @@ def remove(user: User, host: Host, *, reason: str = "") -> Host:
         deployments.bump_routes()
         for app_id in apps:
             enqueue("planning.reconcile_app", str(app_id))
-    if left:
+    if left or apps:  # apps alone: what was told to stop may not have heard of it yet
         _clear(gone)
     return gone
 
