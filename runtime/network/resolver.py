@@ -43,7 +43,9 @@ def host_servers(file: Path = _FILES[0]) -> tuple[tuple[str, int], ...]:
 
 
 def render_resolv_conf(servers: tuple[str, ...]) -> str:
-    return "".join(f"nameserver {server}\n" for server in servers[:3]) + "options edns0\n"
+    """`search .`: without it glibc tries every name that there is not once more in the "domain" of a host name such
+    as web.1, at a server far away (resolv.conf(5))."""
+    return "".join(f"nameserver {server}\n" for server in servers[:3]) + "search .\noptions edns0\n"
 
 
 def render_hosts(address: str, hostname: str) -> str:

@@ -72,6 +72,6 @@ def test_stub_resolvers_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_files_of_a_container() -> None:
-    assert resolver.render_resolv_conf(("192.0.2.1",)) == "nameserver 192.0.2.1\noptions edns0\n"
+    assert resolver.render_resolv_conf(("192.0.2.1",)) == "nameserver 192.0.2.1\nsearch .\noptions edns0\n"
     assert "10.0.0.2 web-1\n" in resolver.render_hosts("10.0.0.2", "web-1")
     assert "127.0.1.1 web-1\n" in resolver.render_hosts("", "web-1")
