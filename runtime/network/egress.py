@@ -23,8 +23,10 @@ TIMEOUTS = (
 _REFUSED_SIZE = 1024
 
 _NETWORKS = "type mark . ipv4_addr . inet_proto . inet_service; flags interval;"
-# Of a connection that was allowed once.
-CUT = "meta l4proto tcp tcp flags & (syn | rst) == 0 reject with tcp reset"
+# TCP is refused by a reset: of ICMP errors the kernel sends an address six at once and then one a second, and whoever
+# is owed the seventh waits for its time-out. It also ends a connection that was allowed once.
+REFUSE = """meta l4proto tcp reject with tcp reset
+    reject with icmpx type admin-prohibited"""
 _ALLOW = "ct mark set meta mark meta mark set 0"
 SETS = f"""
   set confined {{ type ipv4_addr; }}
@@ -56,8 +58,7 @@ SETS = f"""
   chain egress_refused {{
     update @refusals {{ ip saddr counter }}
     update @refused {{ ip saddr . ip daddr . meta l4proto . th dport counter }}
-    {CUT}
-    reject with icmpx type admin-prohibited
+    {REFUSE}
   }}"""
 
 # Answers to who came in are not egress; a connection of the container's own is, for as long as it lasts.

@@ -22,7 +22,7 @@ METADATA = "169.254.169.254"
 GATEWAY = "169.254.1.1"  # the host, as its containers see it
 VXLAN_PORT = 4789
 _FORGER = re.compile(r'"(\S+)"[^",]* counter packets (\d+) bytes')
-_REJECT = "reject with icmpx type admin-prohibited"
+_REFUSE = "goto refuse"
 # The address of a container that is gone has no route: without this its requests would leave by the default route.
 _NOBODY = "reject with icmpx type host-unreachable"
 
@@ -111,6 +111,9 @@ table inet {names.table} {{
     udp dport {VXLAN_PORT} jump encapsulated
   }}
   chain encapsulated {{ }}
+  chain refuse {{
+    {egress.REFUSE}
+  }}
   chain name_queries {{
     type nat hook prerouting priority dstnat; policy accept;
     iifname {veth} ip daddr {GATEWAY} meta l4proto {{ tcp, udp }} th dport 53 jump to_names
@@ -125,7 +128,7 @@ table inet {names.table} {{
     ip daddr {GATEWAY} jump names_port
     {egress.JUDGED_AT_HOST}
     ip daddr @nameservers meta l4proto {{ tcp, udp }} th dport 53 accept
-    {_REJECT}
+    {_REFUSE}
   }}
   chain to_host_from_peers {{
     ct state established,related accept
@@ -154,17 +157,16 @@ table inet {names.table} {{
     {egress.ESTABLISHED}
     {egress.JUDGED}
     ip daddr @nameservers meta l4proto {{ tcp, udp }} th dport 53 accept
-    ip daddr @underlays {_REJECT}
-    ip daddr @blocked {_REJECT}
-    ip daddr {subnet} {_REJECT}
+    ip daddr @underlays {_REFUSE}
+    ip daddr @blocked {_REFUSE}
+    ip daddr {subnet} {_REFUSE}
     accept
   }}
   chain between {{
     meta mark set 0
     meta mark set ip saddr map @owner_of
     meta mark . ip daddr @members meta mark set 0 accept
-    {egress.CUT}
-    {_REJECT}
+    {_REFUSE}
   }}
   chain to_container {{
     {egress.ANSWERS}

@@ -1,6 +1,6 @@
 """Reading networks. `access_network` fetches and authorises in one step.
 
-In: who asks, and a name or id.  Out: rows that the asker may see; all networks with members, for the hosts.
+In: who asks, and a name or id.  Out: rows that the asker may see.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from paas.controller.models import Network, NetworkMember, User
 from paas.controller.selectors.apps import visible_apps
 from paas.controller.texts import storable
 from paas.errors import NotFound
-from runtime.model import Network as WantedNetwork
-from runtime.model import NetworkMember as WantedMember
 
 
 def visible_networks(user: User) -> QuerySet[Network]:
@@ -53,19 +51,3 @@ def foreign_apps(user: User, network: Network) -> list[str]:
 def aliases(member: NetworkMember) -> tuple[str, ...]:
     """Return the names of an app in a network: those it joined with, else its own."""
     return tuple(member.aliases) or (member.app.name,)
-
-
-def wanted_networks() -> tuple[WantedNetwork, ...]:
-    """Return every network that joins apps, as agents take it."""
-    networks = Network.objects.filter(members__isnull=False).distinct().order_by("name")
-    return tuple(
-        WantedNetwork(
-            name=one.name,
-            internal=one.internal,
-            members=tuple(
-                WantedMember(owner=str(member.app_id), aliases=aliases(member))
-                for member in sorted(one.members.all(), key=lambda member: str(member.app_id))
-            ),
-        )
-        for one in networks.prefetch_related("members__app")
-    )

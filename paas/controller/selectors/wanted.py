@@ -12,9 +12,8 @@ from django.conf import settings
 from django.db import transaction
 
 from paas.controller.encryption import decrypt
-from paas.controller.models import App, Host, Instance
-from paas.controller.selectors.egress import wanted_egress
-from paas.controller.selectors.networks import wanted_networks
+from paas.controller.models import Host, Instance
+from paas.controller.selectors.ways import ways
 from runtime.model import InstanceSpec, InstanceState, Member, Peer, WantedState, decode
 
 
@@ -25,17 +24,17 @@ def wanted_state(host_id: UUID) -> WantedState:
     instances = Instance.objects.filter(host=host).exclude(wanted=Instance.Wanted.STOP).order_by("created_at")
     specs = tuple(decode(decrypt(instance.spec), InstanceSpec) for instance in instances)
     peers = _peers(host)
-    named = App.objects.filter(instances__isnull=False).distinct().values_list("id", "name")
+    known = ways()
     return WantedState(
         generation=host.generation,
         instances=specs,
         peers=peers,
         members=_members(host) if peers else (),
         network=network_number(settings.PAAS.domain),
-        apps={str(id_): name for id_, name in named},
-        egress=wanted_egress("app"),
-        build_egress=wanted_egress("build"),
-        networks=wanted_networks(),
+        apps=known.apps,
+        egress=known.egress,
+        build_egress=known.build_egress,
+        networks=known.networks,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -25,14 +26,15 @@ RESEND = timedelta(seconds=5)
 @shared_task
 def tick() -> None:
     now = timezone.now()
-    for app_id in apps_to_look_at(now):
+    lost = lost_hosts(now)
+    for app_id in apps_to_look_at(now, lost):
         _reconcile(app_id)
     for build_id in build_queue.waiting_builds():
         send("builds.run_build", build_id)
     for task_id in stacks.waiting_tasks():
         send("stacks.run_stack_task", task_id)
     _push(now)
-    _follow_one_offs(now)
+    _follow_one_offs(now, lost)
     _remove_volumes(now)
 
 
@@ -62,18 +64,17 @@ def _push(now: datetime) -> None:
         send("routing.push_routers")
 
 
-def _follow_one_offs(now: datetime) -> None:
+def _follow_one_offs(now: datetime, lost: Collection[UUID]) -> None:
     unfinished = OneOff.objects.filter(finished_at__isnull=True, updated_at__lt=now - RESEND)
-    with_host = unfinished.filter(host__seen_at__gte=now - HOST_QUIET).values_list("id", flat=True)
-    for one_off_id in with_host.filter(sent_at__isnull=True, stop_requested=False):
-        send("one_offs.send_one_off", str(one_off_id))
-    for one_off_id in with_host.filter(stop_requested=True):
-        send("one_offs.stop_one_off", str(one_off_id))
-    for one_off in unfinished.filter(host__in=_lost_hosts(now)).defer("spec"):
+    due = unfinished.filter(Q(sent_at__isnull=True) | Q(stop_requested=True))
+    with_host = due.filter(host__seen_at__gte=now - HOST_QUIET)
+    for one_off_id, stop in with_host.values_list("id", "stop_requested"):
+        send("one_offs.stop_one_off" if stop else "one_offs.send_one_off", str(one_off_id))
+    for one_off in unfinished.filter(host__in=lost).defer("spec"):
         one_offs.give_up(one_off, now)
 
 
-def _lost_hosts(now: datetime) -> set[UUID]:
+def lost_hosts(now: datetime) -> set[UUID]:
     """Return the hosts that are lost while another answers. With none answering it is this side that hears nothing."""
     seen = dict(Host.objects.values_list("id", "seen_at"))
     if not any(at and now - at <= HOST_QUIET for at in seen.values()):
@@ -81,9 +82,9 @@ def _lost_hosts(now: datetime) -> set[UUID]:
     return {host for host, at in seen.items() if at is None or now - at > HOST_LOST}
 
 
-def apps_to_look_at(now: datetime) -> set[UUID]:
-    """Return the apps whose rows say that something is still to be done."""
-    unsettled = ~Q(wanted=Instance.Wanted.RUN) | Q(template__startswith=STALE) | Q(host__in=_lost_hosts(now))
+def apps_to_look_at(now: datetime, lost: Collection[UUID]) -> set[UUID]:
+    """Return the apps whose rows say that something is still to be done. `lost`: hosts that are."""
+    unsettled = ~Q(wanted=Instance.Wanted.RUN) | Q(template__startswith=STALE) | Q(host__in=lost)
     found: set[UUID] = set(App.objects.filter(wake_at__lte=now).values_list("id", flat=True))
     found |= set(Deployment.objects.filter(status=Deployment.Status.ACTIVE).values_list("app_id", flat=True))
     found |= set(Instance.objects.filter(unsettled).values_list("app_id", flat=True))

@@ -166,7 +166,7 @@ def test_the_cost_of_a_hosts_orders_does_not_grow_with_them(
 ) -> None:
     host = make_host(down=True).host
     fill(user, host, 20)
-    with django_assert_num_queries(9):  # egress rules of apps and of builds, and networks, among them
+    with django_assert_num_queries(6):
         wanted = wanted_state(host.id)
     assert len(wanted.instances) == 60
     assert {spec.container.env["PORT"] for spec in wanted.instances} == {"8080"}

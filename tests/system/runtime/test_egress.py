@@ -31,8 +31,7 @@ class Probe(http.server.BaseHTTPRequestHandler):
         except OSError as error: text = 'refused'
         self.send_response(200); self.end_headers(); self.wfile.write(text.encode())
     def tcp(self, address, port):
-        # The kernel sends an address six ICMP errors at once, then one a second: time to ask again.
-        socket.create_connection((address, int(port)), 10).close(); return 'open'
+        socket.create_connection((address, int(port)), 3).close(); return 'open'
     def udp(self, address, port):
         with socket.socket(type=socket.SOCK_DGRAM) as one:
             one.settimeout(3); one.connect((address, int(port))); one.send(b'x'); one.recv(9); return 'open'
@@ -117,6 +116,17 @@ def test_rules_change_for_what_runs(
     host.engine.confine({}, {})
     assert app.ask("tcp", *here) == "open"
     assert {one.id: one.pid for one in host.engine.list()} == runs
+
+
+def test_every_one_of_many_refused_connections_is_told_at_once(
+    host: Host, outside: Outside, app: Tenant, tenant: Callable[..., Tenant]
+) -> None:
+    """The kernel holds back ICMP errors after six: TCP is refused by a reset, whoever it is that refuses."""
+    stranger = tenant(owner="app-2")
+    refused = [(outside.first, 9001), (stranger.address, 8000), ("169.254.169.254", 80), ("169.254.1.1", 22)]
+    host.engine.confine({"app-1": allow(f"{outside.first}:9000")}, {})
+    for target in refused:
+        assert [app.ask("tcp", *target) for _ in range(12)] == ["refused"] * 12
 
 
 def test_nothing_that_is_blocked_can_be_allowed(host: Host, app: Tenant) -> None:
