@@ -2,7 +2,8 @@
 """An app's answers beside bombs: 50 CPU hogs, a fork bomb, a memory bomb and others, each in a container of its own.
 
 In: root; a real agent in a temporary folder.  Out: p50 and p99 of the neighbour idle and beside each bomb, measured in
-turns, their ratio, and what the agent said of the bomb.
+turns, their ratio, and what the agent said of the bomb. Who asks has a session of its own and the scheduler's shortest
+slice, as the router has, idle and beside.
 
     .venv/bin/python bench/neighbour.py [--rounds 3] [--only WORD]
 """
@@ -10,12 +11,14 @@ turns, their ratio, and what the agent said of the bomb.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import shutil
 import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -27,10 +30,11 @@ from bombs import BOMBS, Bomb, ask, bomb_spec, neighbour
 from fake_controller import FakeController
 from test_agent_real import RealAgent
 
+from runtime import slices
 from runtime.client import AgentClient
 from runtime.model import EventKind, InstanceSpec, WantedState
 
-REQUESTS, PAUSE = 300, 0.003
+REQUESTS, PAUSE = 2000, 0.001  # of a round
 SETTLE_SECONDS = 1.5  # a bomb has its 256 processes, its full disk by then
 WANTED = 2.0
 
@@ -38,8 +42,8 @@ WANTED = 2.0
 class Place:
     """An agent with the neighbour on it."""
 
-    def __init__(self, client: AgentClient) -> None:
-        self.client, self.generation = client, 0
+    def __init__(self, client: AgentClient, router: ProcessPoolExecutor) -> None:
+        self.client, self.router, self.generation = client, router, 0
         self.give()
         self.address = in_state(client, "neighbour", "up", 30).address
 
@@ -47,12 +51,15 @@ class Place:
         self.generation += 1
         self.client.put_wanted(WantedState(generation=self.generation, instances=(neighbour(), *more)))
 
+    def ask(self) -> list[float]:
+        return self.router.submit(ask, self.address, REQUESTS, PAUSE).result()
+
     def beside(self, bomb: Bomb) -> list[float]:
         id_ = f"bomb{self.generation}"
         self.give(bomb_spec(bomb, id_))
         in_state(self.client, id_, "up", 60)
         time.sleep(SETTLE_SECONDS)
-        times = ask(self.address, REQUESTS, PAUSE)
+        times = self.ask()
         self.give()
         in_state(self.client, id_, "stopped", 60)
         return times
@@ -61,6 +68,11 @@ class Place:
         kinds = (EventKind.OOM, EventKind.LIMIT)
         events = self.client.events(0).events
         return [event.message for event in events if event.kind in kinds and event.owner == "bad"]
+
+
+def be_the_router() -> None:
+    os.setsid()
+    slices.shorten(0)
 
 
 def p(times: list[float], share: float) -> float:
@@ -74,7 +86,7 @@ def measure(place: Place, bomb: Bomb, rounds: int) -> None:
     ratios = []
     for _ in range(rounds):
         time.sleep(0.5)
-        quiet = ask(place.address, REQUESTS, PAUSE)
+        quiet = place.ask()
         loud = place.beside(bomb)
         ratios.append(p(loud, 0.99) / p(quiet, 0.99))
         idle += quiet
@@ -94,12 +106,13 @@ def main() -> int:
     parser.add_argument("--only", default="", help="bombs whose name holds this word")
     arguments = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="p", dir="/tmp"))
+    router = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), be_the_router)
     controller = FakeController()
     controller.start()
     agent = RealAgent(home, controller.url)
     print(f"load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     try:
-        place = Place(agent.start())
+        place = Place(agent.start(), router)
         for bomb in BOMBS:
             if arguments.only in bomb.name:
                 measure(place, bomb, arguments.rounds)
@@ -111,6 +124,7 @@ def main() -> int:
             AgentClient(f"http://{(home / 'agent' / 'address').read_text()}", AGENT_TOKEN).stop()
             agent.process.wait(60)
         controller.stop()
+        router.shutdown()
         shutil.rmtree(home, ignore_errors=True)
     return 0
 

@@ -11,6 +11,7 @@ from paas.router.client import RouterClient, RouterRefused, RouterUnavailable
 from paas.router.config import Settings, SettingsError, read_settings
 from paas.router.daemon import Daemon
 from paas.router.masterline import HaproxyError
+from runtime import slices
 from runtime.tls import client_context, router_identity
 
 
@@ -33,6 +34,7 @@ def main(arguments: list[str]) -> int:
 def serve(settings: Settings) -> int:
     """Run until a signal."""
     try:
+        slices.shorten(0)  # HAProxy inherits it: a request waits for no busy app before it is even passed on
         asyncio.run(_serve(settings))
     except (HaproxyError, OSError) as error:
         print(f"the router cannot run: {error}", file=sys.stderr)

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import msgspec
 
+from runtime import slices
 from runtime.container import (
     adapting,
     attaching,
@@ -332,6 +333,7 @@ def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.E
     stdio = conmon.Stdio(tty=spec.tty, stdin=spec.stdin, logged=spec.logged)
     pid, conmon_pid = conmon.create(spec.id, chosen.path, _places(layout, spec.id, chosen.state), stdio)
     parts.cgroups.enter(layout.shims, conmon_pid)
+    slices.shorten(pid)
     if slot and making.late:
         parts.pool.connect(slot, pid)
     sysctls.apply(pid, spec.sysctls, uid_start)

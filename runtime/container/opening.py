@@ -13,7 +13,7 @@ from pathlib import Path
 from runtime.container import apparmor, conmon, files, host, making, process, rootfs, seccomp, syscalls
 from runtime.container.cgroup import detect
 from runtime.container.config import EngineConfig
-from runtime.container.layout import Layout
+from runtime.container.layout import SHIMS, Layout
 from runtime.container.making import Parts
 from runtime.container.namespace import MountNamespace
 from runtime.container.owners import Owners, UserNamespaces
@@ -123,7 +123,7 @@ def remove_leftovers(parts: Parts, records: tuple[Record, ...]) -> None:
             maker = maker_of(layout, container, parts.runtime)
             conmon.run_runtime(maker.path, str(state), "delete", "--force", container)
             shutil.rmtree(state / container, ignore_errors=True)
-    for container in set(parts.cgroups.children(layout.cgroup)) - known:
+    for container in set(parts.cgroups.children(layout.cgroup)) - known - {SHIMS}:
         making.kill_group(parts.cgroups, layout.cgroup_of(container))
     for name in _names(layout.exits) - known:
         (layout.exits / name).unlink(missing_ok=True)

@@ -82,9 +82,7 @@ def test_the_apps_of_a_lost_host_are_found(
     platform: Platform, live: App, make_host: Callable[..., Agent]
 ) -> None:
     Host.objects.filter(id=platform.agent.host.id).update(seen_at=minutes_ago(2))
-    assert apps_to_look_at(timezone.now(), lost_hosts(timezone.now())) == set(), (
-        "nowhere to go"
-    )
+    assert apps_to_look_at(timezone.now(), lost_hosts(timezone.now())) == set(), "nowhere to go"
     make_host("two", down=True)
     assert apps_to_look_at(timezone.now(), lost_hosts(timezone.now())) == {live.id}
     tick()

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from runtime import slices
+from runtime.container.cgroup import detect
 from runtime.container.config import EngineConfig
 from runtime.container.engine import CrunEngine
+from runtime.container.layout import Layout
 from runtime.container.owners import Owners
 from runtime.container.port import VolumeBind
 from runtime.model import ExitReason, NetworkMode
@@ -57,6 +60,28 @@ def config(open_host: Callable[..., Host]) -> Iterator[EngineConfig]:
     made = make_config(blocked=())
     open_host(made).engine.close(remove=False)  # registers it for removal at the end
     yield made
+
+
+def test_supervisors_keep_their_share_and_processes_their_slice(
+    config: EngineConfig, open_host: Callable[..., Host]
+) -> None:
+    """What a flood of output may take of the host, and how soon one app makes room for another."""
+    Agent(
+        config, "start('stays', 'sleep 1000 & wait')\nprint('ready', flush=True)\ntime.sleep(60)"
+    ).kill_when_ready()
+    groups, layout = detect(), Layout(config.home, config.tag)
+    (shims,) = groups.groups(layout.shims)
+    (conmon,) = before = (shims / "cgroup.procs").read_text().split()
+    assert Path(f"/proc/{conmon}/comm").read_text() == "conmon\n"
+    host = open_host(config)
+    assert [one.running for one in host.engine.list()] == [True]
+    assert (shims / "cgroup.procs").read_text().split() == before
+    quota = shims / ("cpu.max" if groups.version == 2 else "cpu.cfs_quota_us")
+    assert quota.read_text().split()[0] == str(25_000 * (os.cpu_count() or 1))
+    own = slices.slice_of(0) and slices.SHORTEST  # 0 on a kernel that knows of none
+    members = groups.processes(layout.cgroup_of("stays"))
+    assert len(members) >= 2
+    assert {slices.slice_of(pid) for pid in members} == {own}
 
 
 def test_running_and_ended_containers_are_adopted(
