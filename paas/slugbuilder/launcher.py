@@ -57,8 +57,10 @@ exit $code
 """
 
 
-def write_launcher(app: Path, web_memory_mb: int, shell: str = "/bin/sh") -> Path:
-    """Write both programs. `web_memory_mb` > 0: WEB_CONCURRENCY follows MEMORY_AVAILABLE (in MB) when not set.
+def write_launcher(app: Path, web_memory_mb: int, shell: str = "/bin/sh", own: bool = False) -> Path:
+    """Write both programs; with `own` a `.paas/launch` that is there already stays.
+
+    `web_memory_mb` > 0: WEB_CONCURRENCY follows MEMORY_AVAILABLE (in MB) when not set.
 
     `shell` reads .profile.d: buildpacks of others write those files for bash.
     """
@@ -69,6 +71,8 @@ def write_launcher(app: Path, web_memory_mb: int, shell: str = "/bin/sh") -> Pat
         (launch, LAUNCH.replace("#!/bin/sh", f"#!{shell}", 1)),
         (launch.with_name("run"), RUN),
     ):
+        if own and program == launch:
+            continue
         program.write_text(
             text.replace("@CONCURRENCY@", concurrency).replace("@APP@", str(app)), encoding="utf-8"
         )

@@ -16,6 +16,7 @@ from typing import Any
 
 from .app_json import parse_health_checks
 from .buildpacks import BUILDPACKS, detect
+from .cnb.choosing import compile_chosen_cnb, follow_project, read_project
 from .environment import build_environment
 from .errors import BuildError
 from .heroku.compiling import Chosen, Made, compile_chosen, references_of
@@ -24,6 +25,7 @@ from .launcher import write_launcher
 from .misspelled import misspelled
 from .output import Output
 from .procfile import parse_procfile
+from .project_toml import Project
 from .result import Failure, Result, UsedBuildpack, write_result
 from .sbom import write_sbom
 from .slugignore import parse_slugignore, remove_ignored
@@ -123,13 +125,16 @@ def compile_source(request: Request, work: Workspace) -> Result:
     with work.timed("unpack"):
         unpacked = unpack_source(request.source, work.app)
         drop_ignored(work)
+        project = read_project(work.app)
+        work = follow_project(project, work)
     tell_misspelled(work)
     declared = read_procfile(work)
     health_checks = read_health_checks(work)
-    made = compile_app(request, work)
+    made = compile_app(request, project, work)
     compiled = made.compiled
     processes = process_types(work, declared, compiled)
-    write_launcher(work.app, compiled.web_memory_mb, shell="/bin/bash" if made.foreign else "/bin/sh")
+    shell = "/bin/bash" if made.foreign else "/bin/sh"
+    write_launcher(work.app, compiled.web_memory_mb, shell, own=made.launcher)
     with work.timed("sbom"):
         write_sbom(work.app)
     with work.timed("settle"):
@@ -153,9 +158,12 @@ def compile_source(request: Request, work: Workspace) -> Result:
     )
 
 
-def compile_app(request: Request, work: Workspace) -> Made:
+def compile_app(request: Request, project: Project, work: Workspace) -> Made:
     """Compile with the buildpacks that the app names, else with the one that is detected."""
     references = references_of(request.chosen, work)
+    made = compile_chosen_cnb(references, request.chosen.schemes, project, work)
+    if made is not None:
+        return made
     if references:
         with work.timed("compile"):
             return compile_chosen(references, request.chosen, work)

@@ -97,3 +97,22 @@ def delete(entry: Path) -> None:
         shutil.rmtree(entry)
     else:
         entry.unlink()
+
+
+def remove_others(app: Path, patterns: tuple[Pattern, ...]) -> int:
+    """Delete everything that no pattern matches. Folders around a match stay. Returns how many entries went."""
+    kept = set(matching(app, patterns))
+    around = {folder for entry in kept for folder in entry.parents}
+    found = [entry for entry in _below(app, kept, around) if entry not in kept and entry not in around]
+    for entry in found:
+        delete(entry)
+    return len(found)
+
+
+def _below(folder: Path, kept: set[Path], around: set[Path]) -> list[Path]:
+    found: list[Path] = []
+    for entry in sorted(folder.iterdir()):
+        found.append(entry)
+        if entry in around and entry not in kept:
+            found += _below(entry, kept, around)
+    return found

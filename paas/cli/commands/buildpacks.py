@@ -26,7 +26,10 @@ def buildpacks(call: Call) -> None:
 
 
 @command(
-    ONE, INDEX, app=True, help="Add a buildpack: heroku/python, an https URL, or ./FOLDER of the repository."
+    ONE,
+    INDEX,
+    app=True,
+    help="Add a buildpack: heroku/python, an https URL, ./FOLDER of the repository, or cnb: before one of these two.",
 )
 def add(call: Call, buildpack: str, index: int | None) -> None:
     names = _names(call)

@@ -16,7 +16,7 @@ from paas.controller.models import App, User
 from paas.controller.services import events
 from paas.controller.services.locking import lock_app
 from paas.errors import InvalidParams
-from paas.slugbuilder.heroku.references import MOST, parse_reference, parse_schemes
+from paas.slugbuilder.heroku.references import MOST, of_one_kind, parse_reference, parse_schemes
 
 
 def set_buildpacks(user: User, app: App, given: Sequence[str]) -> App:
@@ -36,9 +36,11 @@ def read_references(given: Sequence[str]) -> list[str]:
     if len(given) > MOST:
         raise InvalidParams(f"{len(given)} buildpacks are more than the {MOST} that an app can have.")
     try:
-        texts = [parse_reference(one, allowed_schemes()).text for one in given]
+        references = [parse_reference(one, allowed_schemes()) for one in given]
+        of_one_kind(references)
     except ValueError as error:
         raise InvalidParams(str(error)) from error
+    texts = [one.text for one in references]
     if twice := next((text for text in texts if texts.count(text) > 1), None):
         raise InvalidParams(f"The buildpack {twice} is named twice.")
     return texts

@@ -31,9 +31,12 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Made:
+    """`foreign`: .profile.d is written for bash. `launcher`: the buildpacks' own `.paas/launch` is there already."""
+
     used: tuple[UsedBuildpack, ...] = ()
     compiled: Compiled = field(default_factory=lambda: Compiled(version=""))
     foreign: bool = False
+    launcher: bool = False
 
 
 def references_of(chosen: Chosen, work: Workspace) -> tuple[Reference, ...]:

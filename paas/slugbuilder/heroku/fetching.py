@@ -30,13 +30,7 @@ PROGRAMS = ("detect", "compile", "release")
 
 def bring(reference: Reference, schemes: tuple[str, ...], work: Workspace, folder: Path) -> Path:
     """Return the buildpack's folder, whose programs can be run."""
-    folder.mkdir(parents=True)
-    if reference.source is Source.FOLDER:
-        root = _copied(reference, work.app, folder / "it")
-    elif reference.source is Source.GIT:
-        root = _cloned(reference, schemes, work, folder / "it")
-    else:
-        root = _unpacked(reference, schemes, work, folder)
+    root = fetch(reference, schemes, work, folder)
     missing = [f"bin/{name}" for name in PROGRAMS[:2] if not (root / "bin" / name).is_file()]
     if missing:
         raise unreadable(reference, f"it has no {' and no '.join(missing)}")
@@ -44,6 +38,16 @@ def bring(reference: Reference, schemes: tuple[str, ...], work: Workspace, folde
         if (root / "bin" / name).is_file():
             (root / "bin" / name).chmod(0o755)
     return root
+
+
+def fetch(reference: Reference, schemes: tuple[str, ...], work: Workspace, folder: Path) -> Path:
+    """Return what a reference names, in a folder of its own."""
+    folder.mkdir(parents=True)
+    if reference.source is Source.FOLDER:
+        return _copied(reference, work.app, folder / "it")
+    if reference.source is Source.GIT:
+        return _cloned(reference, schemes, work, folder / "it")
+    return _unpacked(reference, schemes, work, folder)
 
 
 def unreadable(reference: Reference, why: str, details: tuple[str, ...] = ()) -> BuildError:

@@ -24,7 +24,7 @@ SHELLS_OWN = frozenset({"_", "SHLVL", "PWD", "OLDPWD"})
 
 def run_detect(folder: Path, reference: Reference, work: Workspace, env: Mapping[str, str]) -> str:
     """Return the name that bin/detect prints. Raises BuildError when the buildpack does not fit."""
-    code, said, told = _ask([str(folder / "bin" / "detect"), str(work.app)], work, env)
+    code, said, told = ask([str(folder / "bin" / "detect"), str(work.app)], work, env)
     if code:
         raise not_fitting(reference, f"bin/detect ended with exit code {code}", _last(said + told))
     return next((line.strip() for line in said.splitlines() if line.strip()), reference.text)[:200]
@@ -56,7 +56,7 @@ def run_release(folder: Path, name: str, work: Workspace, env: Mapping[str, str]
     program = folder / "bin" / "release"
     if not program.is_file():
         return Release()
-    code, said, told = _ask([str(program), str(work.app)], work, env)
+    code, said, told = ask([str(program), str(work.app)], work, env)
     if code:
         message = f"The buildpack {name} failed: bin/release ended with exit code {code}."
         raise BuildError("buildpack_release_invalid", message, details=_last(told))
@@ -73,7 +73,7 @@ def exported(folder: Path, name: str, work: Workspace, env: Mapping[str, str]) -
     if not (folder / "export").is_file():
         return dict(env)
     script = '. "$1" >&2 && exec env -0'
-    code, said, told = _ask(["bash", "-c", script, "export", str(folder / "export")], work, env)
+    code, said, told = ask(["bash", "-c", script, "export", str(folder / "export")], work, env)
     if code:
         message = f"The buildpack {name} failed: its file export ended with exit code {code}."
         raise BuildError("buildpack_compile_failed", message, details=_last(told))
@@ -87,7 +87,7 @@ def _last(text: str) -> tuple[str, ...]:
     return tuple(text.splitlines()[-20:])
 
 
-def _ask(argv: list[str], work: Workspace, env: Mapping[str, str]) -> tuple[int, str, str]:
+def ask(argv: list[str], work: Workspace, env: Mapping[str, str]) -> tuple[int, str, str]:
     """Run a short program. Returns exit code, stdout and stderr, through files: neither can fill the memory."""
     out, err = work.scratch / "said", work.scratch / "told"
     with out.open("wb") as said, err.open("wb") as told:

@@ -1,11 +1,14 @@
 """What names a buildpack: a built-in one, a folder of the repository, a git repository or an archive.
 
+`cnb:` before a folder, repository or archive names a Cloud Native Buildpack, or a collection of them.
+
 In: texts as people and Heroku's clients write them.  Out: references, or a ValueError in words. Pure.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -23,6 +26,7 @@ BUILT_IN = {
     "procfile": "procfile",
 }
 URN = "urn:buildpack:"
+CNB = "cnb:"
 REGISTRY = re.compile(r"https://buildpack-registry\.s3\.amazonaws\.com/buildpacks/([\w-]+/[\w-]+)\.tgz")
 SCHEMES = ("https", "http", "file")
 MOST = 16  # buildpacks of one app
@@ -37,11 +41,15 @@ class Source(StrEnum):
     FOLDER = "folder"
     GIT = "git"
     ARCHIVE = "archive"
+    CNB = "cnb"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """`text` is the one spelling that is stored; `place` is a name, a relative folder or a URL without its ref."""
+    """`text` is the one spelling that is stored; `place` is a name, a relative folder or a URL without its ref.
+
+    Of a Cloud Native Buildpack `place` is a reference itself: where it comes from.
+    """
 
     text: str
     source: Source
@@ -58,6 +66,13 @@ def parse_reference(given: str, schemes: tuple[str, ...]) -> Reference:
         raise ValueError(f"A buildpack is named by 1 to {LONGEST} printable characters.")
     if text in BUILT_IN:
         return Reference(text, Source.BUILT_IN, BUILT_IN[text])
+    if text.startswith(CNB):
+        inner = parse_reference(text.removeprefix(CNB), schemes)
+        if inner.source in (Source.BUILT_IN, Source.CNB):
+            raise ValueError(
+                f"{text!r} is no Cloud Native Buildpack: give cnb:./FOLDER or cnb: before a URL."
+            )
+        return Reference(f"{CNB}{inner.text}", Source.CNB, inner.text)
     if text.startswith("./"):
         return _folder(text)
     if "://" in text:
@@ -66,6 +81,14 @@ def parse_reference(given: str, schemes: tuple[str, ...]) -> Reference:
     raise ValueError(
         f"There is no buildpack {text!r} here: give one of {names}, the URL of one, or ./FOLDER in the repository."
     )
+
+
+def of_one_kind(references: Sequence[Reference]) -> bool:
+    """Return whether they are Cloud Native Buildpacks; ValueError when some are and some are not."""
+    kinds = {one.source is Source.CNB for one in references}
+    if len(kinds) > 1:
+        raise ValueError("Cloud Native Buildpacks (cnb:…) and others cannot build an app together.")
+    return kinds == {True}
 
 
 def _folder(text: str) -> Reference:

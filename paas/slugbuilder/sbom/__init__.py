@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from .cnb import layer_packages
 from .component import Component
 from .document import render
 from .go import go_modules
@@ -18,7 +19,7 @@ from .python import python_packages
 from .ruby import ruby_gems
 
 FILE = ".paas/sbom.cdx.json"
-READERS = (python_packages, node_packages, ruby_gems, php_packages, go_modules, java_archives)
+READERS = (python_packages, node_packages, ruby_gems, php_packages, go_modules, java_archives, layer_packages)
 
 
 def components_of(app: Path) -> tuple[Component, ...]:

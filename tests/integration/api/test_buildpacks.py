@@ -46,9 +46,10 @@ def test_a_list_in_order(api: Api, deployed: App) -> None:
 
 
 def test_what_was_answered_can_be_sent_again(api: Api, deployed: App) -> None:
-    urls = [one["buildpack"]["url"] for one in put(api, "heroku/python", "./mine").body]
-    assert [one["buildpack"]["url"] for one in put(api, *urls).body] == urls
-    assert Event.objects.filter(action="app.buildpacks").count() == 1
+    for number, names in enumerate((("heroku/python", "./mine"), ("cnb:./mine", "cnb:https://h/x.git")), 1):
+        urls = [one["buildpack"]["url"] for one in put(api, *names).body]
+        assert [one["buildpack"]["url"] for one in put(api, *urls).body] == urls
+        assert Event.objects.filter(action="app.buildpacks").count() == number
 
 
 def test_an_empty_list_goes_back_to_detection(api: Api, deployed: App) -> None:
@@ -74,5 +75,6 @@ def test_what_cannot_be_used(api: Api, deployed: App, name: str) -> None:
     answer = put(api, name)
     assert (answer.status, answer.body["id"]) == (422, "invalid_params")
     assert put(api, "./one", "./one").status == 422
+    assert "cannot build an app together" in put(api, "./one", "cnb:./two").body["message"]
     deployed.refresh_from_db()
     assert deployed.buildpacks == ["./mine"]

@@ -1,0 +1,135 @@
+"""Cloud Native Buildpacks brought into the build.
+
+In: references of the app, or the group of its project.toml.  Out: buildpacks in scratch, and the order to try.
+A folder is one buildpack, or a collection: an order.toml (or builder.toml) with buildpacks somewhere below it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import BuildError
+from ..heroku.fetching import fetch, unreadable
+from ..heroku.references import Reference, Source, parse_reference
+from ..project_toml import Named
+from ..workspace import Workspace
+from .descriptor import Entry, Order, Pack, parse_descriptor, parse_order
+from .tables import read_table
+from .toml_writing import quoted
+
+DESCRIPTOR = "buildpack.toml"
+ORDERS = ("order.toml", "builder.toml")
+DEEPEST = 4  # folders between a collection and its buildpacks: buildpacks/ID/VERSION
+PROGRAMS = ("detect", "build")
+PREFIX = "cnb:"
+
+
+@dataclass(frozen=True)
+class Brought:
+    packs: tuple[Pack, ...]
+    order: Order
+
+
+def bring_references(references: Sequence[Reference], schemes: tuple[str, ...], work: Workspace) -> Brought:
+    """All in one group, in order; a single collection brings its own groups."""
+    return _together([_brought(one, schemes, work, number) for number, one in enumerate(references)])
+
+
+def bring_group(group: Sequence[Named], schemes: tuple[str, ...], work: Workspace) -> Brought:
+    """What project.toml names: by URI, as a script, or by the id of a buildpack that the others bring."""
+    each: list[Brought] = []
+    for number, named in enumerate(group):
+        if named.script:
+            each.append(_scripted(named, work, number))
+        elif named.uri:
+            each.append(_brought(_reference(named.uri, schemes), schemes, work, number))
+        else:
+            each.append(Brought((), ((Entry(named.id, named.version),),)))
+    return _together(each)
+
+
+def _reference(uri: str, schemes: tuple[str, ...]) -> Reference:
+    """`buildpacks/mine` and `file:./buildpacks/mine` are folders beside project.toml, too."""
+    place = uri.removeprefix("file:") if not uri.startswith("file://") else uri
+    if "://" not in place and not place.startswith("./"):
+        place = f"./{place}"
+    try:
+        return parse_reference(f"{PREFIX}{place}", schemes)
+    except ValueError as error:
+        hint = "Correct it in project.toml, and push again."
+        raise BuildError("buildpack_invalid", str(error), hint=hint) from error
+
+
+def _together(each: Sequence[Brought]) -> Brought:
+    """The groups of each after those of the one before, in every combination."""
+    packs = tuple(pack for one in each for pack in one.packs)
+    order: Order = ((),)
+    for one in each:
+        order = tuple((*before, *group) for before in order for group in one.order)
+    return Brought(packs, order)
+
+
+def _brought(reference: Reference, schemes: tuple[str, ...], work: Workspace, number: int) -> Brought:
+    inner = parse_reference(reference.place, schemes)
+    if inner.source is Source.BUILT_IN:
+        raise unreadable(reference, "the built-in buildpacks are none of this kind")
+    folder = work.scratch / "cnb" / "brought" / str(number)
+    with work.timed("fetch"):
+        root = fetch(inner, schemes, work, folder)
+    return collection(root, reference)
+
+
+def collection(root: Path, reference: Reference) -> Brought:
+    """Return what a folder holds."""
+    own = next((root / name for name in ORDERS if (root / name).is_file()), None)
+    packs = tuple(read_packs(root, reference.text))
+    if own is not None:
+        return Brought(packs, parse_order(read_table(own, f"{own.name} of {reference.text}")))
+    first = next((pack for pack in packs if pack.root == root), None)
+    if first is None and len(packs) != 1:
+        there = " or ".join((DESCRIPTOR, *ORDERS))
+        raise unreadable(reference, f"it has no {there} at its top")
+    about = (first or packs[0]).descriptor
+    return Brought(packs, ((Entry(about.id, about.version),),))
+
+
+def read_packs(root: Path, name: str) -> Iterable[Pack]:
+    """Yield every buildpack at or below a folder; one that lies in another's folder only below a composite one."""
+    for file in sorted(root.rglob(DESCRIPTOR), key=lambda one: (len(one.parts), one)):
+        inside = file.parent.relative_to(root)
+        if len(inside.parts) > DEEPEST or any(part.startswith(".") for part in inside.parts):
+            continue
+        descriptor = parse_descriptor(read_table(file, f"{inside / DESCRIPTOR} of {name}"))
+        if not descriptor.order:
+            _check_programs(file.parent, descriptor.label)
+        yield Pack(descriptor, file.parent)
+        if file.parent == root and not descriptor.order:
+            return
+
+
+def _check_programs(folder: Path, label: str) -> None:
+    missing = [f"bin/{name}" for name in PROGRAMS if not (folder / "bin" / name).is_file()]
+    if missing:
+        message = f"The Cloud Native Buildpack {label} cannot be used: it has no {' and no '.join(missing)}."
+        raise BuildError("buildpack_unavailable", message)
+    for program in (folder / "bin").iterdir():
+        if program.is_file() and not program.is_symlink():
+            program.chmod(0o755)
+
+
+def _scripted(named: Named, work: Workspace, number: int) -> Brought:
+    """A buildpack that always fits, whose bin/build is the script."""
+    assert named.script is not None
+    folder = work.scratch / "cnb" / "brought" / str(number)
+    (folder / "bin").mkdir(parents=True)
+    version = named.version or "0"
+    about = f"[buildpack]\nid = {quoted(named.id)}\nversion = {quoted(version)}\n"
+    (folder / DESCRIPTOR).write_text(f"api = {quoted(named.script.api)}\n{about}", "utf-8")
+    (folder / "bin" / "detect").write_text("#!/bin/sh\n", "utf-8")
+    shell = " ".join(shlex.split(named.script.shell))
+    (folder / "bin" / "build").write_text(f"#!{shell}\n{named.script.text}\n", "utf-8")
+    where = f"the script {named.id} of project.toml"
+    return collection(folder, Reference(where, Source.CNB, "."))

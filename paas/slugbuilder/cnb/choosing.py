@@ -1,0 +1,60 @@
+"""Whether Cloud Native Buildpacks build an app, and what else its project.toml says.
+
+In: the app's list of buildpacks, its tree.  Out: what they made, or None: the other buildpacks build it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import BuildError
+from ..heroku.compiling import Made
+from ..heroku.references import Reference, of_one_kind
+from ..project_toml import FILE, Project, parse_project
+from ..slugignore import parse_slugignore, remove_ignored, remove_others
+from ..workspace import Workspace
+from .bringing import bring_group, bring_references
+from .building import compile_cnb
+
+
+def read_project(app: Path) -> Project:
+    file = app / FILE
+    return parse_project(file.read_bytes()) if file.is_file() else Project()
+
+
+def follow_project(project: Project, work: Workspace) -> Workspace:
+    """Remove what the descriptor leaves out; its variables are defaults that config vars override."""
+    for lines, remove, kind in (
+        (project.exclude, remove_ignored, "exclude"),
+        (project.include, remove_others, "include"),
+    ):
+        if not lines:
+            continue
+        patterns, negated = parse_slugignore("\n".join(lines))
+        for line in negated:
+            work.output.warn(f"{FILE}: {line!r} in `{kind}` has no effect, negation is not supported.")
+        work.output.step(f"Removed {remove(work.app, patterns)} entries by `{kind}` of {FILE}")
+    env: Mapping[str, str] = {name: value for name, value in project.env.items() if name not in work.config}
+    return replace(work, env={**work.env, **env}, config={**env, **work.config}) if env else work
+
+
+def compile_chosen_cnb(
+    references: tuple[Reference, ...], schemes: tuple[str, ...], project: Project, work: Workspace
+) -> Made | None:
+    """The app's list counts, then project.toml's group."""
+    try:
+        chosen = of_one_kind(references)
+    except ValueError as error:
+        hint = "Correct the list with `paas buildpacks:set`, or in the file .buildpacks, and push again."
+        raise BuildError("buildpack_invalid", str(error), hint=hint) from error
+    if references and not chosen:
+        return None
+    if not references and not project.group:
+        return None
+    brought = (
+        bring_references(references, schemes, work) if chosen else bring_group(project.group, schemes, work)
+    )
+    compiled, used = compile_cnb(brought, work.config, work)
+    return Made(used, compiled, launcher=True)
