@@ -29,7 +29,7 @@ def buildpacks(call: Call) -> None:
     ONE,
     INDEX,
     app=True,
-    help="Add a buildpack: heroku/python, an https URL, ./FOLDER of the repository, or cnb: before one of these two.",
+    help="Add a buildpack: heroku/python, an https URL, ./FOLDER of the repository, or cnb: before a URL or ./FOLDER.",
 )
 def add(call: Call, buildpack: str, index: int | None) -> None:
     names = _names(call)

@@ -1,22 +1,27 @@
 """Cloud Native Buildpacks brought into the build.
 
 In: references of the app, or the group of its project.toml.  Out: buildpacks in scratch, and the order to try.
-A folder is one buildpack, or a collection: an order.toml (or builder.toml) with buildpacks somewhere below it.
+A folder is one buildpack, or a collection: an order.toml (or builder.toml) with buildpacks somewhere below it. An image
+is such a collection, too: at a registry, or in an archive in the repository.
 """
 
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 from ..errors import BuildError
-from ..heroku.fetching import fetch, unreadable
-from ..heroku.references import Reference, Source, parse_reference
+from ..heroku.fetching import MOST_BYTES, MOST_SECONDS, fetch, unreadable
+from ..heroku.references import Reference, Source, parse_place, parse_reference
 from ..project_toml import Named
 from ..workspace import Workspace
 from .descriptor import Entry, Order, Pack, parse_descriptor, parse_order
+from .oci_image import Unusable, unpack_layers
+from .registry import Archive, Blobs, open_registry, read_image
 from .tables import read_table
 from .toml_writing import quoted
 
@@ -73,13 +78,32 @@ def _together(each: Sequence[Brought]) -> Brought:
 
 
 def _brought(reference: Reference, schemes: tuple[str, ...], work: Workspace, number: int) -> Brought:
-    inner = parse_reference(reference.place, schemes)
-    if inner.source is Source.BUILT_IN:
-        raise unreadable(reference, "the built-in buildpacks are none of this kind")
+    inner = parse_place(reference.place, schemes)
     folder = work.scratch / "cnb" / "brought" / str(number)
     with work.timed("fetch"):
-        root = fetch(inner, schemes, work, folder)
+        try:
+            root = _fetched(inner, schemes, work, folder)
+        except (Unusable, OSError, HTTPException) as error:
+            raise unreadable(reference, str(error)) from error
     return collection(root, reference)
+
+
+def _fetched(place: Reference, schemes: tuple[str, ...], work: Workspace, folder: Path) -> Path:
+    """Return a folder with buildpacks: as it is, or what an image holds."""
+    deadline = time.monotonic() + MOST_SECONDS
+    if place.source is Source.IMAGE:
+        registry, tag = open_registry(place.place, schemes, work.env.get("SSL_CERT_FILE"), deadline)
+        return _from_image(registry, tag, folder)
+    file = work.app / place.place
+    inside = file.resolve().is_relative_to(work.app.resolve())
+    if place.source is Source.FOLDER and inside and file.is_file():
+        return _from_image(Archive(file, deadline), "", folder)
+    return fetch(place, schemes, work, folder)
+
+
+def _from_image(source: Blobs, reference: str, folder: Path) -> Path:
+    image = read_image(source, reference, folder / "image", MOST_BYTES)
+    return unpack_layers(image.opened(), image.config, folder / "it", MOST_BYTES)
 
 
 def collection(root: Path, reference: Reference) -> Brought:

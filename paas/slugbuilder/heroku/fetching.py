@@ -138,7 +138,7 @@ def _unpacked(reference: Reference, schemes: tuple[str, ...], work: Workspace, f
     return entries[0] if inner and entries[0].name != "bin" else target
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
+class Redirects(urllib.request.HTTPRedirectHandler):
     def __init__(self, schemes: tuple[str, ...]) -> None:
         self._schemes = schemes
 
@@ -152,7 +152,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def _download(reference: Reference, schemes: tuple[str, ...], env: Mapping[str, str], target: Path) -> None:
     trust = ssl.create_default_context(cafile=env.get("SSL_CERT_FILE"))
-    opener = urllib.request.build_opener(_Redirects(schemes), urllib.request.HTTPSHandler(context=trust))
+    opener = urllib.request.build_opener(Redirects(schemes), urllib.request.HTTPSHandler(context=trust))
     deadline, size = time.monotonic() + MOST_SECONDS, 0
     try:
         with opener.open(reference.place, timeout=30) as answer, target.open("wb") as file:

@@ -1,6 +1,6 @@
 """What names a buildpack: a built-in one, a folder of the repository, a git repository or an archive.
 
-`cnb:` before a folder, repository or archive names a Cloud Native Buildpack, or a collection of them.
+`cnb:` before a folder, repository, archive or `docker://` names a Cloud Native Buildpack, or a collection of them.
 
 In: texts as people and Heroku's clients write them.  Out: references, or a ValueError in words. Pure.
 """
@@ -34,6 +34,10 @@ LONGEST = 500  # characters of one reference
 FOLDER = re.compile(r"\./[^\0]+")
 REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@+-]*")
 ARCHIVES = (".tgz", ".tar.gz")
+IMAGE = re.compile(
+    r"docker://(?P<host>[A-Za-z0-9.-]+(?::\d+)?)/(?P<name>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
+    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
 
 
 class Source(StrEnum):
@@ -42,6 +46,7 @@ class Source(StrEnum):
     GIT = "git"
     ARCHIVE = "archive"
     CNB = "cnb"
+    IMAGE = "image"
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def parse_reference(given: str, schemes: tuple[str, ...]) -> Reference:
     if text in BUILT_IN:
         return Reference(text, Source.BUILT_IN, BUILT_IN[text])
     if text.startswith(CNB):
-        inner = parse_reference(text.removeprefix(CNB), schemes)
+        inner = parse_place(text.removeprefix(CNB), schemes)
         if inner.source in (Source.BUILT_IN, Source.CNB):
             raise ValueError(
                 f"{text!r} is no Cloud Native Buildpack: give cnb:./FOLDER or cnb: before a URL."
@@ -89,6 +94,19 @@ def of_one_kind(references: Sequence[Reference]) -> bool:
     if len(kinds) > 1:
         raise ValueError("Cloud Native Buildpacks (cnb:…) and others cannot build an app together.")
     return kinds == {True}
+
+
+def _image(text: str) -> Reference | None:
+    if not text.startswith("docker://"):
+        return None
+    if not IMAGE.fullmatch(text):
+        raise ValueError(f"{text!r} names no image: write docker://HOST/NAME, then :TAG or @sha256:DIGEST.")
+    return Reference(text, Source.IMAGE, text)
+
+
+def parse_place(text: str, schemes: tuple[str, ...]) -> Reference:
+    """Return where a Cloud Native Buildpack comes from: the place of its reference."""
+    return _image(text) or parse_reference(text, schemes)
 
 
 def _folder(text: str) -> Reference:

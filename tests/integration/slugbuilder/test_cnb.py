@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.oci_images import File, Layout, directory
+from tests.oci_registry import serve
 
 from .builds import Built, build
 
@@ -276,3 +281,49 @@ def test_what_cannot_be_used(work: Path, source: Path) -> None:
     failed(build(source, work), "buildpack_unavailable", "no such folder")
     (source / ".buildpacks").write_text("cnb:./x\nheroku/procfile\n")
     failed(build(source, work), "buildpack_invalid", "cannot build an app together")
+
+
+def files_of(folder: Path, place: str) -> list[File]:
+    return [
+        File(
+            f"{place}/{path.relative_to(folder)}",
+            path.read_bytes(),
+            0o755 if path.parent.name == "bin" else 0o644,
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
+
+
+def test_images_from_a_registry_and_from_an_archive(
+    work: Path, source: Path, free_ports: Callable[[int], list[int]]
+) -> None:
+    """A buildpackage and a builder, as pack makes them: one layer per buildpack, the order in labels."""
+    tool = pack(work / "tool", "example/tool", TOOL, plan(PROVIDES))
+    app = pack(work / "app-pack", "example/app", APP, plan(REQUIRES))
+    one, other = Layout(work / "one"), Layout(work / "other")
+    label = {"io.buildpacks.buildpackage.metadata": json.dumps({"id": "example/tool", "version": "1.0.0"})}
+    tool_layer = one.layer([directory("cnb"), *files_of(tool, "/cnb/buildpacks/example_tool/1.0.0")])
+    one.image(tool_layer, one.layer([File("etc/passwd", b"not wanted"), directory("dev")]), Labels=label)
+    order = {
+        "io.buildpacks.buildpack.order": json.dumps([{"group": [{"id": "example/app", "optional": False}]}])
+    }
+    trap = [directory("cnb/buildpacks"), File("cnb/buildpacks/out", link="/etc"), File("etc/x", b"")]
+    layers = [other.layer(trap), other.layer(files_of(app, "cnb/buildpacks/example_app/1.0.0"))]
+    other.index(other.image(*layers, Labels=order))
+    other.archive(source / "app.cnb")
+    with serve(work / "registry", free_ports(2)) as registry:
+        one.push(f"{registry.host}/team/tool:2")
+        names = (f"cnb:docker://{registry.host}/team/tool:2", "cnb:./app.cnb")
+        (source / ".buildpacks").write_text("\n".join(names))
+        built = build(source, work, env={"WORD": "x"}, extra=("--buildpack-schemes", "http"))
+        assert built.code == 0, built.output
+        assert "made by tool of build" in built.output
+        (source / ".buildpacks").write_text(f"cnb:docker://{registry.host}/team/tool:3\n")
+        failed(
+            build(source, work, extra=("--buildpack-schemes", "http")),
+            "buildpack_unavailable",
+            "answered 404",
+        )
+    (source / ".buildpacks").write_text("cnb:./main.txt\n")
+    failed(build(source, work), "buildpack_unavailable", "no archive of an OCI image")

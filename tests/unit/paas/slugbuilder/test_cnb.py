@@ -250,7 +250,20 @@ def test_references() -> None:
     one = parse_reference("cnb:./packs//mine", ("https",))
     assert (one.text, one.source, one.place) == ("cnb:./packs/mine", Source.CNB, "./packs/mine")
     assert parse_reference("cnb:https://h/x.tgz", ("https",)).place == "https://h/x.tgz"
-    for given in ("cnb:heroku/python", "cnb:", "cnb:cnb:./x", "cnb:http://h/x"):
+    image = "cnb:docker://127.0.0.1:5000/a/b:1"
+    assert (parse_reference(image, ("https",)).text, parse_reference(image, ("https",)).source) == (
+        image,
+        Source.CNB,
+    )
+    for given in (
+        "cnb:docker://nohost",
+        "cnb:docker://u:p@h/x",
+        "docker://h/x",
+        "cnb:heroku/python",
+        "cnb:",
+        "cnb:cnb:./x",
+        "cnb:http://h/x",
+    ):
         with pytest.raises(ValueError):  # noqa: PT011
             parse_reference(given, ("https",))
     assert of_one_kind([one, one])
