@@ -13,7 +13,7 @@ READ = (
     "Procfile", "requirements.txt", "runtime.txt", ".python-version", "pyproject.toml", "Pipfile", "Pipfile.lock",
     "poetry.lock", "uv.lock", "nltk.txt", "package.json", "package-lock.json", "yarn.lock", "pnpm-lock.yaml",
     "pnpm-workspace.yaml", ".nvmrc", ".slugignore", "app.json", "Staticfile", "static.json", "_redirects",
-    "_headers",
+    "_headers", "project.toml",
 )  # fmt: skip
 ALIKE = 0.86
 ENDINGS = re.compile(r"\.(txt|text|md|in|json|sh)$")
