@@ -34,7 +34,7 @@ from signal import SIGKILL
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from docker_peer import Docker, NoDocker
-from unpacked import NotToBeHad, environment, unpack
+from unpacked import NotToBeHad, choose_nft, environment, unpack
 
 from runtime.container.config import EngineConfig
 from runtime.container.engine import CrunEngine
@@ -50,6 +50,11 @@ PODMAN_PACKAGES = (
     "golang-github-containers-common",
     "libgpgme11",
     "libsubid4",
+    "iptables",
+    "libip4tc2",
+    "libip6tc2",
+    "libxtables12",
+    "libnftnl11",
 )
 Case = Callable[[], None]
 
@@ -203,7 +208,9 @@ def find_podman(stack: contextlib.ExitStack) -> str:
     home = Path(tempfile.mkdtemp(prefix="q", dir="/tmp"))
     stack.callback(shutil.rmtree, home, ignore_errors=True)
     try:
-        return str(unpack(home, *PODMAN_PACKAGES) / "usr" / "bin" / "podman")
+        root = unpack(home, *PODMAN_PACKAGES)
+        choose_nft(root)
+        return str(root / "usr" / "bin" / "podman")
     except NotToBeHad as error:
         print(f"podman is left out: {error}")
         return ""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from unpacked import NotToBeHad, environment, unpack
+from unpacked import NotToBeHad, choose_nft, environment, unpack
 
 PACKAGES = (
     "docker.io",
@@ -99,11 +99,7 @@ class Docker:
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _unpack(self) -> None:
-        unpack(self.home, *PACKAGES)
-        for name in ("iptables", "ip6tables"):  # what the packages leave to update-alternatives
-            link = self.home / "root" / "usr" / "sbin" / name
-            link.unlink(missing_ok=True)
-            link.symlink_to("xtables-nft-multi")
+        choose_nft(unpack(self.home, *PACKAGES))
 
     def _make_namespaces(self) -> None:
         subprocess.run(["ip", "netns", "add", self.netns], check=True)

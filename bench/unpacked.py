@@ -33,6 +33,14 @@ def unpack(folder: Path, *packages: str) -> Path:
     return root
 
 
+def choose_nft(root: Path) -> None:
+    """Make the iptables of an unpacked package nftables', which it leaves to update-alternatives."""
+    for name in ("iptables", "ip6tables"):
+        link = root / "usr" / "sbin" / name
+        link.unlink(missing_ok=True)
+        link.symlink_to("xtables-nft-multi")
+
+
 def environment(root: Path, home: Path) -> dict[str, str]:
     """Their programs and libraries first, then the machine's."""
     folders = (f"{root}/usr/sbin", f"{root}/usr/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")

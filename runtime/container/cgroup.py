@@ -234,7 +234,8 @@ class CgroupV1:
         limiting.limit_v1(memory, cpu, pids, limits)
 
     def _hierarchies(self) -> tuple[Path, ...]:
-        return tuple(entry for entry in self._root.iterdir() if entry.is_dir() and not entry.is_symlink())
+        with os.scandir(self._root) as entries:
+            return tuple(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
 def detect(root: Path = ROOT) -> CgroupV1 | CgroupV2:
@@ -285,6 +286,11 @@ def _refused_forks(group: Path) -> tuple[int, int]:
 
 
 def _remove_tree(group: Path) -> None:
+    try:
+        group.rmdir()  # as a rule nothing is below
+        return
+    except OSError:
+        pass
     for directory, _, _ in os.walk(group, topdown=False):
         with contextlib.suppress(OSError):
             Path(directory).rmdir()

@@ -6,6 +6,7 @@ the next engine of the same home takes over.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import threading
@@ -13,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from signal import SIGKILL, SIGSTOP, SIGTERM
 
@@ -135,6 +136,7 @@ class CrunEngine:
             making.kill_group(parts.cgroups, self._layout.cgroup)
             apparmor.unload(self._config.tag)
         parts.firewall.close()
+        parts.grace.close()
         parts.namespaces.close()
         self._mounts.close(remove=remove)
         if remove and not parts.pool.wait_gone(_INTERFACES_GONE) and isinstance(parts.pool, Pool):
@@ -419,7 +421,7 @@ class CrunEngine:
             raise EngineError("The engine is not open.")
         return self._opened
 
-    @contextmanager
+    @contextlib.contextmanager
     def _locked(self, container: str) -> Iterator[None]:
         """One change of a container at a time; the lock lives while somebody wants it."""
         with self._lock:
@@ -436,7 +438,7 @@ class CrunEngine:
                 else:
                     del self._locks[container]
 
-    @contextmanager
+    @contextlib.contextmanager
     def _owner_busy(self, owner: str) -> Iterator[None]:
         """While a container is made, its owner keeps the range it has."""
         with self._lock:
@@ -474,7 +476,7 @@ class CrunEngine:
         return changed
 
     def _observe(self, container: str) -> Observed | None:
-        with suppress(EngineError):
+        with contextlib.suppress(EngineError):
             self.wait(container, 0)
         record = self._records.get(container)
         if record is None:  # deleted meanwhile
@@ -543,10 +545,15 @@ class CrunEngine:
 
     def _remove(self, record: Record) -> None:
         parts = self._parts
-        making.unmake(parts, record.id, record)
-        if record.slot >= 0 and record.boot_id == parts.boot_id:  # else its number is another's by now
-            slot = parts.pool.slot(record.slot, record.address)
-            making.leave_network(parts, making.member_of(parts, record), slot)
+        with contextlib.ExitStack() as after:
+            if record.slot >= 0 and record.boot_id == parts.boot_id:  # else its number is another's by now
+                slot = parts.pool.slot(record.slot, record.address)
+                leave = partial(making.leave_network, parts, making.member_of(parts, record), slot)
+                if record.exit is not None and parts.pool.guarded:
+                    after.enter_context(self._mounts.beside(leave))
+                else:  # its address is another's only when nothing of it runs any more
+                    after.callback(leave)
+            making.unmake(parts, record.id, record)
         for key in record.volumes:
             parts.volumes.release(key)
         for key in record.data:

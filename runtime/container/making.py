@@ -36,7 +36,9 @@ from runtime.container import (
 )
 from runtime.container.cgroup import CgroupV1, CgroupV2
 from runtime.container.foreign import Foreign
+from runtime.container.grace import Grace
 from runtime.container.layout import Layout
+from runtime.container.namespace import MountNamespace
 from runtime.container.owners import FIRST, WIDTH, Owners, UserNamespaces
 from runtime.container.port import Bind, EngineError, VolumeBind
 from runtime.container.storage import Record, save
@@ -88,6 +90,8 @@ class Parts:
     names: rules.Names
     wiring: Wiring
     confinement: Confinement
+    grace: Grace
+    mounts: MountNamespace
     isolated: bool
     ca_bundle: Path | None
     nameservers: tuple[str, ...]
@@ -155,7 +159,7 @@ def make(parts: Parts, request: Request) -> Record:
             directory.mkdir(mode=0o700)
             runtimes.remember(directory, chosen)
             late = parts.isolated and chosen.makes_network and parts.pool.guarded
-            slot = _join_network(parts, request.spec, undo, late=late)
+            slot = _take_slot(parts, request.spec, undo, late=late)
             record = _assemble(parts, request, Making(chosen, slot, late, foreign), undo)
             undo.pop_all()
             return record
@@ -250,32 +254,34 @@ def member_of(parts: Parts, record: Record) -> rules.Member:
     return rules.Member(interface=slot.interface, address=slot.address, owner=owner)
 
 
-def _join_network(
-    parts: Parts, spec: ContainerSpec, undo: contextlib.ExitStack, *, late: bool
-) -> Slot | None:
+def _take_slot(parts: Parts, spec: ContainerSpec, undo: contextlib.ExitStack, *, late: bool) -> Slot | None:
+    pool = parts.pool
     if spec.network is NetworkMode.NONE:
         return None
-    slot = _take_slot(parts, spec, late=late)
-    owner = _owner_mark(parts, spec.owner) if spec.network is NetworkMode.APP else 0
-    member = rules.Member(interface=slot.interface, address=slot.address, owner=owner)
-    undo.callback(leave_network, parts, member, slot)
-    if not parts.pool.guarded:
-        return slot
-    parts.confinement.admit(member, spec.owner)
-    if owner:
-        parts.wiring.admit(spec.owner)
-    return slot
-
-
-def _take_slot(parts: Parts, spec: ContainerSpec, *, late: bool) -> Slot:
-    pool = parts.pool
     if not spec.address:
-        return pool.reserve() if late else pool.take(spec.id)
-    if not isinstance(pool, Pool):
+        slot = pool.reserve() if late else pool.take(spec.id)
+    elif isinstance(pool, Pool):
+        slot = pool.reserve(spec.address) if late else pool.take_exactly(spec.address)
+    else:
         raise EngineError(
             f"{spec.name} asks for the address {spec.address}; here the CNI network gives addresses."
         )
-    return pool.reserve(spec.address) if late else pool.take_exactly(spec.address)
+    undo.callback(leave_network, parts, _member(parts, spec, slot), slot)
+    return slot
+
+
+def _join_network(parts: Parts, spec: ContainerSpec, slot: Slot | None) -> None:
+    if slot is None or not parts.pool.guarded:
+        return
+    member = _member(parts, spec, slot)
+    parts.confinement.admit(member, spec.owner)
+    if member.owner:
+        parts.wiring.admit(spec.owner)
+
+
+def _member(parts: Parts, spec: ContainerSpec, slot: Slot) -> rules.Member:
+    owner = _owner_mark(parts, spec.owner) if spec.network is NetworkMode.APP else 0
+    return rules.Member(interface=slot.interface, address=slot.address, owner=owner)
 
 
 def _owner_mark(parts: Parts, owner: str) -> int:
@@ -293,6 +299,7 @@ def marks(owners: Owners) -> dict[str, int]:
 
 def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.ExitStack) -> Record:
     spec, layout, chosen, slot = request.spec, parts.layout, making.chosen, making.slot
+    parts.grace.begin()
     profile = profiles.load(parts.seccomp_dir, spec.seccomp)
     start = parts.owners.range_start(spec.owner)
     uid_start = start if parts.isolated else None
@@ -308,7 +315,8 @@ def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.E
         "hosts": resolver.render_hosts(address, hostname),
         "hostname": f"{hostname}\n",
     }
-    root = roots.mount_root(parts, request, uid_start, files, making.foreign)
+    with parts.mounts.beside(_join_network, parts, spec, slot):
+        root = roots.mount_root(parts, request, uid_start, files, making.foreign)
     if making.netns:
         rootfs.mount_sysfs(root / "sys", making.netns)
     opened = [roots.open_volume(parts, volume, start, uid_start, undo) for volume in request.volumes]

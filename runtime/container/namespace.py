@@ -14,7 +14,7 @@ import contextlib
 import errno
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -36,6 +36,7 @@ class MountNamespace:
         self._pin = directory / "mnt"
         self._threads = threads
         self._pool: ThreadPoolExecutor | None = None
+        self._side: ThreadPoolExecutor | None = None
         self._fd = -1
 
     def open(self) -> None:
@@ -51,6 +52,7 @@ class MountNamespace:
         # Kept, because a thread may be started by one that is inside, where the pin cannot be seen.
         self._fd = os.open(self._pin, os.O_RDONLY | os.O_CLOEXEC)
         self._pool = ThreadPoolExecutor(self._threads, "mounts", initializer=self._prepare_thread)
+        self._side = ThreadPoolExecutor(self._threads, "beside", initializer=self._prepare_thread)
         self.call(os.getpid)
 
     def join(self) -> bool:
@@ -67,11 +69,26 @@ class MountNamespace:
             raise EngineError("The engine is not open.")
         return self._pool.submit(function, *args, **kwargs).result()
 
+    @contextlib.contextmanager
+    def beside(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Iterator[None]:
+        """Run `function` inside while the block runs, and leave when both have ended; raises what either raised, the
+        block's first. `function` itself must not use this: its threads would wait for each other."""
+        if self._side is None:
+            raise EngineError("The engine is not open.")
+        running = self._side.submit(function, *args, **kwargs)
+        try:
+            yield
+        except BaseException:
+            running.exception()
+            raise
+        running.result()
+
     def close(self, *, remove: bool) -> None:
         """Leave. With `remove` the namespace goes, and every mount in it with it."""
-        if self._pool is not None:
+        if self._pool is not None and self._side is not None:
             self._pool.shutdown()
-            self._pool = None
+            self._side.shutdown()
+            self._pool = self._side = None
             os.close(self._fd)
         if remove:
             self._unpin()

@@ -13,6 +13,7 @@ from pathlib import Path
 from runtime.container import apparmor, conmon, files, host, making, process, rootfs, seccomp, syscalls
 from runtime.container.cgroup import detect
 from runtime.container.config import EngineConfig
+from runtime.container.grace import Grace, own_members
 from runtime.container.layout import SHIMS, Layout
 from runtime.container.making import Parts
 from runtime.container.namespace import MountNamespace
@@ -99,6 +100,8 @@ def open_parts(
             outgoing_mtu,
         ),
         confinement=confinement,
+        grace=Grace(own_members()),
+        mounts=mounts,
         isolated=shift is not Shift.NONE,
         ca_bundle=config.ca_bundle,
         nameservers=resolver.nameservers(),

@@ -51,15 +51,11 @@ def assemble(
     for directory in (target, upper):
         directory.mkdir(mode=0o755, parents=True)
     base = uid_start or 0
-    temporary: list[Path] = []
     try:
         _mount_writable(upper, writable, base)
-        temporary.append(upper)
         _furnish(upper / "data", base, files, foreign=writable.foreign, bare=bare)
         shift = uid_start if writable.idmapped else None
-        shown = [
-            _show_lower(work / f"l{n}", path, shift, namespaces, temporary) for n, path in enumerate(lowers)
-        ]
+        shown = [_show_lower(upper / f"l{n}", path, shift, namespaces) for n, path in enumerate(lowers)]
         options = f"lowerdir={':'.join(map(str, shown))},upperdir={upper}/data,workdir={upper}/work"
         flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
         syscalls.mount("overlay", target, "overlay", flags, options)
@@ -77,11 +73,12 @@ def assemble(
         dismantle(work)
         raise EngineError(f"The root file system could not be mounted: {error}.") from error
     finally:
-        for path in temporary:
-            with contextlib.suppress(OSError):
-                syscalls.umount(path)
-            with contextlib.suppress(OSError):
-                path.rmdir()
+        with contextlib.suppress(OSError):
+            syscalls.umount(
+                upper
+            )  # and the lower ones below it: the kernel makes each umount wait, so one for all
+        with contextlib.suppress(OSError):
+            upper.rmdir()
     return target
 
 
@@ -212,11 +209,8 @@ def _furnish(root: Path, base: int, files: dict[str, str], *, foreign: bool, bar
         os.chown(path, base, base)
 
 
-def _show_lower(
-    shown: Path, source: Path, uid_start: int | None, namespaces: UserNamespaces, temporary: list[Path]
-) -> Path:
+def _show_lower(shown: Path, source: Path, uid_start: int | None, namespaces: UserNamespaces) -> Path:
     shown.mkdir(mode=0o755)
-    temporary.append(shown)
     _bind_shifted(source, shown, syscalls.MOUNT_ATTR_RDONLY, uid_start, namespaces)
     return shown
 

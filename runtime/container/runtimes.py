@@ -16,7 +16,6 @@ from pathlib import Path
 
 from runtime.container.layout import Layout
 from runtime.container.port import EngineError
-from runtime.container.storage import write_atomically
 from runtime.model import OfferedRuntime, Struct, decode, encode
 
 KNOWN = {"crun": "crun", "runc": "runc", "runsc": "runsc", "kata": "kata-runtime", "krun": "krun"}
@@ -117,8 +116,8 @@ def read_setting(text: str) -> dict[str, str] | None:
 
 
 def remember(bundle: Path, runtime: Runtime) -> None:
-    """Write down which runtime makes the container, before it does."""
-    write_atomically(bundle / _FILE, encode(runtime))
+    """Write down which runtime makes the container, before it does. Not synced to disk, nor read before it is whole."""
+    (bundle / _FILE).write_bytes(encode(runtime))
 
 
 def maker_of(layout: Layout, container: str, default: str) -> Runtime:

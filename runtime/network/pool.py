@@ -55,6 +55,12 @@ def next_address(subnet: ipaddress.IPv4Network, last: int, used: Collection[str]
     raise EngineError(f"Every address of {subnet} is in use; stop containers or configure a larger subnet.")
 
 
+def missing(size: int, there: int) -> int:
+    """Return how many slots to make now. Pure. Many at once, when half are gone: making one keeps the kernel's locks
+    on networks and mounts, for which the container that has just taken one would wait."""
+    return size - there if there <= size // 2 else 0
+
+
 def check_address(subnet: ipaddress.IPv4Network, address: str, used: Collection[str]) -> None:
     """Raise EngineError when a container cannot have the address that it asks for."""
     try:
@@ -139,7 +145,7 @@ class Pool:
         except queue.Empty:
             return self._run(self._make)
         finally:
-            if self._ready.qsize() + self._wanted.qsize() < self._size:
+            for _ in range(missing(self._size, self._ready.qsize() + self._wanted.qsize())):
                 self._wanted.put(True)
 
     def take_exactly(self, address: str) -> Slot:

@@ -22,7 +22,19 @@ home, cpu = Path(sys.argv[1]), int(sys.argv[2])
 os.sched_setaffinity(0, {cpu})
 inside = MountNamespace(home / "ns", home / "run", threads=1)
 inside.open()
-assert inside.call(os.readlink, "/proc/thread-self/ns/mnt") != os.readlink("/proc/self/ns/mnt")
+there = inside.call(os.readlink, "/proc/thread-self/ns/mnt")
+assert there != os.readlink("/proc/self/ns/mnt")
+seen = []
+with inside.beside(lambda: seen.append(inside.call(os.readlink, "/proc/thread-self/ns/mnt"))):
+    pass
+assert seen == [there]
+for block, side, told in ((1, 0, "ZeroDivisionError"), (0, 1, "KeyError"), (1, 1, "ZeroDivisionError")):
+    try:
+        with inside.beside({}.__getitem__ if side else len, "x"):
+            block and 1 / 0
+    except Exception as error:
+        seen.append(type(error).__name__)
+    assert seen[-1] == told
 inside.close(remove=False)
 again = MountNamespace(home / "ns", home / "run", threads=1)
 again.open()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runtime.container.port import EngineError
 from runtime.network import resolver
-from runtime.network.pool import device_mtu, encode_name, next_address, outgoing_mtu
+from runtime.network.pool import device_mtu, encode_name, missing, next_address, outgoing_mtu
 from runtime.network.rtnetlink import attribute
 
 pytestmark = pytest.mark.unit
@@ -35,6 +35,12 @@ def test_a_given_address_is_free_and_in_the_subnet(used: set[int], last: int) ->
     assert address not in taken
     assert address == str(SUBNET[offset])
     assert 1 <= offset <= 6
+
+
+def test_slots_are_made_many_at_once_when_half_are_gone() -> None:
+    assert [missing(16, there) for there in (16, 15, 9, 8, 1, 0)] == [0, 0, 0, 8, 15, 16]
+    assert [missing(1, there) for there in (1, 0)] == [0, 1]
+    assert missing(0, 0) == 0
 
 
 def test_names_are_short_and_distinct() -> None:
