@@ -13,15 +13,17 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests import leftovers
 
 LEVELS = ("lint", "unit", "integration", "system", "e2e", "apps")
-# What runs side by side. Each lane uses about one of two cores; the second has what makes containers, but for `apps`.
-LANES = (("lint", "integration", "apps"), ("unit", "system", "e2e"))
+# Two steps at a time: a test uses about one of two cores, as it waits as much as it works. The long ones begin first.
+AT_ONCE = 2
+ORDER = ("lint", "unit", "e2e", "system", "integration", "apps")
 PORTS = ("20000-25999", "26000-31999")  # of each lane: nobody takes a port that the other has just found free
 ALONE = ("integration", "system", "e2e")  # levels with tests that are marked so
 STEP_SECONDS = 1500.0
@@ -29,20 +31,21 @@ END_SECONDS = 90.0  # for a step that was told to stop: its tests clean up
 BESIDE, BY_ITSELF = ("-m", "not alone"), ("-m", "alone")
 NO_TESTS = 5  # pytest's exit status
 PYTHON = sys.executable
+Environ = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Step:
     name: str
     command: tuple[str, ...]
-    environ: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`lanes` run side by side, the steps of one in order; `alone` afterwards."""
+    """`steps` begin in this order, `lanes` of them at a time; those that are `alone` follow one by one."""
 
-    lanes: tuple[tuple[Step, ...], ...]
+    lanes: int
+    steps: tuple[Step, ...]
     alone: tuple[Step, ...] = ()
 
 
@@ -60,22 +63,15 @@ class Result:
 
 
 def plan(levels: Sequence[str], arguments: Sequence[str]) -> Plan:
-    """Two lanes when there are levels for both and no arguments for pytest, which may be anything; else one."""
-    lanes = [[level for level in lane if level in levels] for lane in LANES]
-    if arguments or not all(lanes):
+    """Two lanes for several levels, unless there are arguments for pytest: those may be anything."""
+    if arguments or len(levels) < 2:
         chosen = [level for level in LEVELS if level in levels]
-        return Plan((tuple(step for level in chosen for step in steps(level, arguments)),))
-    beside = tuple(
-        tuple(
-            replace(step, environ={"PAAS_TEST_PORTS": ports})
-            for level in lane
-            for step in steps(level, BESIDE)
-        )
-        for lane, ports in zip(lanes, PORTS, strict=True)
+        return Plan(1, tuple(step for level in chosen for step in steps(level, arguments)))
+    beside = tuple(step for level in ORDER if level in levels for step in steps(level, BESIDE))
+    alone = tuple(
+        _tests(f"{level} alone", level, BY_ITSELF) for level in LEVELS if level in levels and level in ALONE
     )
-    return Plan(
-        beside, tuple(_tests(f"{level} alone", level, BY_ITSELF) for level in ALONE if level in levels)
-    )
+    return Plan(AT_ONCE, beside, alone)
 
 
 def steps(level: str, arguments: Sequence[str]) -> list[Step]:
@@ -115,47 +111,55 @@ class Run:
         self._stopped = threading.Event()
 
     def all(self, chosen: Plan) -> None:
-        """Run a plan. One lane shows its output while it is made, several show that of a step when it is done."""
-        self._side_by_side(chosen.lanes)
-        self._side_by_side((chosen.alone,))
+        """Run a plan. One lane shows its output while it is made; several show that of a step when it is done."""
+        self._side_by_side(chosen.lanes, chosen.steps)
+        self._side_by_side(1, chosen.alone)
 
-    def _side_by_side(self, lanes: Sequence[Sequence[Step]]) -> None:
+    def _side_by_side(self, lanes: int, steps: Sequence[Step]) -> None:
         """In threads: this one waits for Ctrl-C."""
-        run = self._shown if len(lanes) == 1 else self._kept
-        self._threads = [threading.Thread(target=self._lane, args=(lane, run)) for lane in lanes]
+        waiting = deque(steps)
+        run = self._shown if lanes == 1 else self._kept
+        self._threads = [
+            threading.Thread(
+                target=self._lane, args=(waiting, run, {"PAAS_TEST_PORTS": ports} if lanes > 1 else {})
+            )
+            for ports in PORTS[:lanes]
+        ]
         for thread in self._threads:
             thread.start()
         for thread in self._threads:
             thread.join()
 
-    def _lane(self, lane: Sequence[Step], run: Callable[[Step], int]) -> None:
-        for step in lane:
-            if self._stopped.is_set():
+    def _lane(self, waiting: deque[Step], run: Callable[[Step, Environ], int], environ: Environ) -> None:
+        while not self._stopped.is_set():
+            try:
+                step = waiting.popleft()
+            except IndexError:
                 return
             began = time.monotonic()
-            code = run(step)
+            code = run(step, environ)
             if code != NO_TESTS or not step.name.endswith(" alone"):
                 self.note(step.name, began, failed=code != 0)
 
     def note(self, name: str, began: float, *, failed: bool) -> None:
         self.results.append(Result(name, time.monotonic() - began, failed))
 
-    def _shown(self, step: Step) -> int:
+    def _shown(self, step: Step, environ: Environ) -> int:
         print(f"\n== {step.name}", flush=True)
-        return self._status(step, None)
+        return self._status(step, environ, None)
 
-    def _kept(self, step: Step) -> int:
+    def _kept(self, step: Step, environ: Environ) -> int:
         log = self.folder / f"{step.name.replace(' ', '-')}.log"
         print(f"({step.name} begins)", flush=True)
         with log.open("wb") as output:
-            code = self._status(step, output.fileno())
+            code = self._status(step, environ, output.fileno())
         with self._printing:
             print(f"\n== {step.name}\n{log.read_text(errors='replace')}", end="", flush=True)
         return code
 
-    def _status(self, step: Step, output: int | None) -> int:
+    def _status(self, step: Step, more: Environ, output: int | None) -> int:
         """Run a step to its end. In a session of its own: Ctrl-C reaches it through `stop`, once."""
-        environ = clean_environ() | {"PAAS_TEST_FAILURES": str(self.failures)} | step.environ
+        environ = clean_environ() | {"PAAS_TEST_FAILURES": str(self.failures)} | more
         if step.name in ("mypy", "imports"):
             environ["PAAS_HOME"] = str(self.folder / "home")
         process = subprocess.Popen(

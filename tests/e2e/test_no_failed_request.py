@@ -11,7 +11,7 @@ from tests.e2e import apps
 from tests.e2e.load import Load
 from tests.e2e.platform import Platform, commit, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(600)]
 
 
 def settled(platform: Platform, app: str, version: int) -> bool:

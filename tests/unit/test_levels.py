@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from tests.levels import LEVELS, Result, Step, plan, report
+from tests.levels import LEVELS, PORTS, Result, Step, plan, report
 
 
 def names(steps: tuple[Step, ...]) -> list[str]:
     return [step.name for step in steps]
 
 
-def test_everything_runs_in_two_lanes_and_the_rest_alone() -> None:
+def test_everything_runs_two_at_a_time_and_the_rest_alone() -> None:
     chosen = plan(LEVELS, ())
-    first, second = map(names, chosen.lanes)
-    assert first == ["ruff check", "ruff format", "mypy", "imports", "integration", "postgresql", "apps"]
-    assert second == ["unit", "system", "e2e"]
+    assert chosen.lanes == len(PORTS) == 2
+    checks = ["ruff check", "ruff format", "mypy", "imports", "unit"]
+    assert names(chosen.steps) == [*checks, "e2e", "system", "integration", "postgresql", "apps"]
     assert names(chosen.alone) == ["integration alone", "system alone", "e2e alone"]
-    for lane in chosen.lanes:
-        for step in lane:
-            assert ("not alone" in step.command) is ("pytest" in step.command)
-
-
-def test_lanes_share_no_port() -> None:
-    first, second = ({step.environ["PAAS_TEST_PORTS"] for step in lane} for lane in plan(LEVELS, ()).lanes)
-    assert len(first) == len(second) == 1
-    assert not first & second
+    for step in chosen.steps:
+        assert ("not alone" in step.command) is ("pytest" in step.command)
 
 
 def test_one_level_or_arguments_for_pytest_run_in_order_and_whole() -> None:
-    for chosen in (plan(["system", "e2e"], ()), plan(["system", "integration"], ("-k", "x"))):
-        (lane,) = chosen.lanes
+    for chosen in (plan(["integration"], ()), plan(["system", "integration"], ("-k", "x"))):
+        assert chosen.lanes == 1
         assert not chosen.alone
-        assert not any("not alone" in step.command for step in lane)
-    assert names(lane) == ["integration", "postgresql", "system"]
-    assert lane[0].command[-2:] == ("-k", "x")
-    assert lane[1].command[0] == "tests/postgres.sh"
+        assert not any("not alone" in step.command for step in chosen.steps)
+    assert names(chosen.steps) == ["integration", "postgresql", "system"]
+    assert chosen.steps[0].command[-2:] == ("-k", "x")
+    assert chosen.steps[1].command[0] == "tests/postgres.sh"
 
 
 def test_the_end_names_what_failed_last() -> None:

@@ -84,6 +84,7 @@ def test_following_from_now(app: App, after: str) -> None:
     assert texts([next(stream)]) == ["new"]  # type: ignore[list-item]
 
 
+@pytest.mark.alone
 def test_lines_arrive_as_they_are_written(app: App) -> None:
     stream = follow(app, after="$", heartbeat=5)
     writer = threading.Timer(0.2, lambda: say(app, "hello"))

@@ -212,6 +212,7 @@ def test_sigterm_leaves_haproxy_serving(fresh):
     assert "Traceback" not in fresh.output()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("victim", ["master", "worker"])
 def test_haproxy_killed(fresh, wait, victim):
     fresh.start()

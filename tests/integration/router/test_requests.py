@@ -137,6 +137,7 @@ def test_own_error_page(world):
     assert 'src="https://errors.test/oops"' in world.get("one.localhost").text
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("path", "code", "status", "words"),
     [

@@ -56,6 +56,7 @@ def with_hub(folder: Path, story: Callable[[LogHub, Writer], Awaitable[None]], m
     asyncio.run(run())
 
 
+@pytest.mark.alone
 def test_a_follower_sees_a_line_within_milliseconds(tmp_path: Path) -> None:
     async def story(hub: LogHub, writer: Writer) -> None:
         hub.open(SPEC)

@@ -93,6 +93,7 @@ def allow(*texts: str) -> Egress:
     return Egress(rules=tuple(map(parse_egress_rule, texts)))
 
 
+@pytest.mark.alone
 def test_rules_change_for_what_runs(
     host: Host, outside: Outside, app: Tenant, tenant: Callable[..., Tenant]
 ) -> None:

@@ -96,6 +96,7 @@ def test_the_host_reaches_a_container(server: str) -> None:
         assert connection.recv(100).startswith(b"HTTP/1.0 200")
 
 
+@pytest.mark.alone
 def test_what_is_sent_to_a_container_that_is_gone_stays_here(host: Host) -> None:
     """Its address has no route any more: requests must not leave by the default route, to whoever has it there."""
     container = host.start("/usr/bin/python3", "-c", SERVER)

@@ -138,6 +138,7 @@ def test_names_lead_to_healthy_instances_here_and_there(hosts: Hosts) -> None:
     eventually(lambda: one.ask("a-red", "resolve", "web.red.internal") == own, 2)
 
 
+@pytest.mark.alone
 def test_an_instance_that_fails_leaves_its_names_within_a_second(hosts: Hosts) -> None:
     one, _ = hosts
     one.add("a-red-2", "app-red", "web.3")
