@@ -14,7 +14,10 @@ from paas.controller.dashboard.doors import Request, of_app
 from paas.controller.dashboard.state import State, state_of
 from paas.controller.models import App
 from paas.controller.selectors.apps import git_url, web_url
+from paas.controller.selectors.crashes import crashes
 from paas.controller.selectors.formation import SIZES
+
+CRASHES_SHOWN = 5
 
 
 def header(app: App, tab: str) -> dict[str, Any]:
@@ -32,6 +35,7 @@ def page(request: Request, app: App) -> HttpResponse:
     context |= {
         "sizes": SIZES.values(),
         "git_url": git_url(app),
+        "crashes": crashes(app, limit=CRASHES_SHOWN),
         "recent": app.releases.select_related("user").order_by("-version")[:5],
     }
     return render(request, "dashboard/overview.html", context)

@@ -3,6 +3,7 @@
 from paas.controller.models.accounts import Token, User
 from paas.controller.models.apps import App, Collaborator, Domain
 from paas.controller.models.builds import Build, BuildLog, Slug
+from paas.controller.models.crashes import Crash
 from paas.controller.models.deployments import Deployment
 from paas.controller.models.events import Event
 from paas.controller.models.hosts import Host, JoinToken, Router, RouteVersion
@@ -18,6 +19,7 @@ __all__ = [
     "Build",
     "BuildLog",
     "Collaborator",
+    "Crash",
     "Deployment",
     "Domain",
     "Event",

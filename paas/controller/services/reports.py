@@ -19,6 +19,7 @@ from paas.controller.selectors.planning import HOST_QUIET, live_routers
 from paas.controller.selectors.routes import SERVING, route_version
 from paas.controller.selectors.specs import WEB
 from paas.controller.services import deployments
+from paas.controller.services.crashes import note_crash
 from paas.controller.services.locking import lock_hosts, lock_instances
 from paas.controller.services.one_offs import LOST, finished
 from paas.controller.texts import storable, stored_exit
@@ -85,6 +86,8 @@ def _store(instance: Instance | None, status: InstanceStatus, now: datetime) -> 
     }
     if values == {name: getattr(instance, name) for name in values}:
         return False
+    if values["last_exit"] != instance.last_exit:
+        note_crash(instance, status)
     Instance.objects.filter(id=instance.id).update(**values, updated_at=now)
     for name, value in values.items():
         setattr(instance, name, value)

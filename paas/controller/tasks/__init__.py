@@ -3,6 +3,7 @@
 from paas.controller.tasks import (
     builds,
     caches,
+    crashes,
     hosts,
     housekeeping,
     one_offs,
@@ -10,6 +11,19 @@ from paas.controller.tasks import (
     routing,
     stacks,
     ticks,
+    volumes,
 )
 
-__all__ = ["builds", "caches", "hosts", "housekeeping", "one_offs", "planning", "routing", "stacks", "ticks"]
+__all__ = [
+    "builds",
+    "caches",
+    "crashes",
+    "hosts",
+    "housekeeping",
+    "one_offs",
+    "planning",
+    "routing",
+    "stacks",
+    "ticks",
+    "volumes",
+]

@@ -12,20 +12,25 @@ from typing import Any
 from uuid import uuid4
 
 import django
+from django.conf import settings
 from django.utils import timezone
 
 if __name__ == "__main__":
     django.setup()
 
+from paas import authority
 from paas.controller.encryption import encrypt_config
 from paas.controller.models import (
     App,
     Build,
     BuildLog,
+    Crash,
     Deployment,
     Domain,
     Host,
     Instance,
+    Network,
+    NetworkMember,
     OneOff,
     Release,
     Router,
@@ -33,8 +38,10 @@ from paas.controller.models import (
     Slug,
     Stack,
     User,
+    Volume,
 )
 from paas.controller.services import accounts, build_output, logs
+from runtime.tls import CONTROLLER
 
 PASSWORD = "correct horse battery"
 GIB = 1024**3
@@ -153,6 +160,30 @@ def make_deployment(release: Release, ago: timedelta, status: str = "succeeded",
     return deployment
 
 
+def make_crashes(app: App, out_of_memory: dict[str, Any], minute: timedelta) -> None:
+    now = timezone.now()
+    lines = {
+        "head": ["[INFO] celery@worker.1 ready."],
+        "tail": ["[INFO] Task shop.tasks.export[77a] received"],
+    }
+    trace = [
+        "Traceback (most recent call last):",
+        '  File "/app/shop/search.py", line 4, in <module>',
+        "    from rapidfuzz import fuzz",
+        "ModuleNotFoundError: No module named 'rapidfuzz'",
+    ]
+    kinds = (
+        ("worker.1", out_of_memory | lines),
+        ("web.1", {"reason": "exited", "code": 1, "at": 0.0, "tail": trace}),
+    )
+    for number, (dyno, exit_) in enumerate(kinds, 1):
+        at = now - number * 4 * minute
+        Crash.objects.create(
+            app=app, instance=uuid4(), run=number, dyno=dyno, version=7, host="tundra", exit=exit_,
+            started_at=at - minute, at=at,
+        )  # fmt: skip
+
+
 def make_build(
     app: App,
     status: str,
@@ -248,12 +279,18 @@ def _shop(owner: User, one: Host, two: Host, minute: timedelta, hour: timedelta,
     )  # fmt: skip
     slug = make_slug(shop, "e3a94bd5510f", "Search forgives typing errors")
     current = make_release(shop, "deploy", "Deploy e3a94bd5", 12 * minute, slug)
+    Volume.objects.create(app=shop, host=one, name="uploads", size_bytes=20 * GIB)
+    App.objects.filter(id=shop.id).update(egress=["*.payments.example:443/tcp", "203.0.113.0/24:443/tcp"])
+    backend = Network.objects.create(name="backend", owner=owner)
+    Network.objects.create(name="reports", owner=owner, internal=True)
+    NetworkMember.objects.create(network=backend, app=shop, aliases=["store", "catalogue"])
     build = make_build(shop, "succeeded", 13 * minute, slug.commit, slug.commit_message, current)
     BuildLog.objects.create(build=build, text=OUTPUT)
     make_deployment(current, 12 * minute)
     for number, host in enumerate((one, two, one), 1):
         make_instance(current, host, "web", number, "up", 12 * minute)
     exit_info = {"reason": "oom", "code": 137, "signal": 9, "at": 0.0, "message": ""}
+    make_crashes(shop, exit_info, minute)
     make_instance(current, two, "worker", 1, "up", 3 * minute, restarts=2, last_exit=exit_info)
     OneOff.objects.create(
         app=shop, release=current, host=one, name="run.4711", command="python manage.py reindex --all",
@@ -330,6 +367,8 @@ def a_running_build(app: App) -> Build:
 
 def main() -> None:
     """Fill the database and the log of the platform that PAAS_HOME names; print what tests ask for as JSON."""
+    files = settings.PAAS.credentials("controller")
+    authority.ensure_machine(files.authority.parent, files.machine, CONTROLLER, authority.now())
     made = a_platform()
     write_log(made["shop"])
     build = a_running_build(made["api"])

@@ -21,6 +21,7 @@ PAGES = (
     f"{APP}/shop/releases/4",
     f"{APP}/shop/config",
     f"{APP}/shop/settings",
+    f"{APP}/shop/resources",
     "/dashboard/account",
     "/dashboard/hosts",
     "/dashboard/users",

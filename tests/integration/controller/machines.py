@@ -60,6 +60,7 @@ class Agent:
     offer: model.Offer = field(default_factory=model.Offer)
     exit: model.ExitInfo = CRASH
     job_ends: Callable[[str], model.JobStatus] | None = None  # at once, when it is given
+    runs: dict[str, tuple[model.EndedRun, ...]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def take(self, wanted: model.WantedState) -> None:
@@ -94,6 +95,19 @@ class Agent:
     def end(self, job: str, state: model.JobState, exit: model.ExitInfo | None = None, **values: Any) -> None:
         with self.lock:
             self.jobs[job] = model.JobStatus(id=job, state=state, since=time.time(), exit=exit, **values)
+
+    def inspection(self, id_: str) -> model.Inspection:
+        with self.lock:
+            one = self.instances[id_]
+            return model.Inspection(
+                id=id_,
+                owner="",
+                name="",
+                kind="instance",
+                state=one.state.value,
+                since=one.since,
+                runs=self.runs.get(id_, ()),
+            )
 
     def report(self, sequence: int | None = None) -> model.HostReport:
         with self.lock:
@@ -219,7 +233,9 @@ def serve_agent(agent: Agent) -> Served:
             if self.refused(agent.refuses):
                 return
             job = self.path.split("?")[0].split("/")[3]
-            if self.path.startswith("/v1/containers/"):
+            if self.path.startswith("/v1/containers/") and "?" not in self.path:
+                self.answer(model.encode(agent.inspection(job)))
+            elif self.path.startswith("/v1/containers/"):
                 cursor = int(self.path.partition("cursor=")[2].split("&")[0])
                 self.answer(_lines(agent.output.get(job, []), cursor))
             elif job in agent.jobs:
