@@ -78,6 +78,8 @@ class NetworkMode(StrEnum):
     NONE = "none"
 
 
+IMAGE_BUILD = "image-build"  # a seccomp profile of every host's, for containers in which images are built
+
 Id = Annotated[int, msgspec.Meta(ge=0, le=65535)]  # of a user or group, inside
 
 

@@ -11,6 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from .dockerfile.building import image_maker
+from .dockerfile.plan import load_orders
 from .heroku.compiling import Chosen
 from .heroku.references import parse_schemes
 from .masking import Masker
@@ -43,6 +45,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         help="one to use, in order (default: detected)",
     )
     command.add_argument("--buildpack-schemes", type=parse_schemes, default=("https",), metavar="https,…")
+    command.add_argument(
+        "--images", type=load_orders, metavar="JSON", help="build images from Dockerfiles, as it says"
+    )
     return parser.parse_args(arguments)
 
 
@@ -62,7 +67,8 @@ def main(arguments: list[str]) -> int:
             Stack(stack_name(options.stack)), options.slug_limit,
             Chosen(tuple(options.buildpack), options.buildpack_schemes),
         )  # fmt: skip
-        return build(request, os.environ, Output(sys.stdout, masker=Masker(os.environ)))
+        make = image_maker(options.images) if options.images else None
+        return build(request, os.environ, Output(sys.stdout, masker=Masker(os.environ)), make)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ from .bytecode import SOURCES_FILE
 from .squash import BuiltImage, pack
 
 HERE = Path(__file__).resolve().parent
-HOST_ONLY = frozenset({"image.py", "squash.py", "stacks.py", "stack_making.py", "stack_definitions.py"})
+HOST_ONLY = frozenset(
+    {"image.py", "squash.py", "stacks.py", "stack_making.py", "stack_definitions.py", "heroku_yml.py"}
+)
 FORMAT = "builder-1"
 RUN_BUILD = """\
 #!/usr/bin/python3 -I

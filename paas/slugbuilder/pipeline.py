@@ -9,7 +9,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,15 @@ class Request:
     chosen: Chosen = field(default_factory=Chosen)
 
 
-def build(request: Request, environ: Mapping[str, str], output: Output) -> int:
-    """Run the whole build. Every outcome, failures too, ends in `result.json`."""
+def build(
+    request: Request, environ: Mapping[str, str], output: Output,
+    make: Callable[[Request, Workspace], Result] | None = None,
+) -> int:  # fmt: skip
+    """Run the whole build. Every outcome, failures too, ends in `result.json`. `make` is what is done to the source."""
     started = time.monotonic()
     work = prepare(request, environ, output)
     try:
-        result = compile_source(request, work)
+        result = (make or compile_source)(request, work)
     except BuildError as error:
         message = f"{error.message} {full_disk(request)}".rstrip()
         output.error(message, error.details, error.hint)

@@ -44,7 +44,7 @@ from runtime.container.port import Bind, EngineError, VolumeBind
 from runtime.container.storage import Record, save
 from runtime.images.shifting import Lowers
 from runtime.images.store import Images
-from runtime.model import ContainerSpec, NetworkMode, check_ulimit, parse_sysctl
+from runtime.model import IMAGE_BUILD, ContainerSpec, NetworkMode, check_ulimit, parse_sysctl
 from runtime.network import resolver, rules
 from runtime.network.cni.network import CniNetwork
 from runtime.network.confinement import Confinement
@@ -115,6 +115,10 @@ def check_request(request: Request) -> None:
         if not name or "=" in name or "\0" in name + value:
             raise EngineError(f"The config var {name!r} cannot be an environment variable.")
     attaching.check_mounts(spec.volumes, targets)
+    if spec.seccomp == IMAGE_BUILD and spec.network is NetworkMode.APP:
+        raise EngineError(
+            f"The seccomp profile {IMAGE_BUILD} is for builds: no app of the network may have it."
+        )
     check_kernel(spec)
 
 
@@ -401,7 +405,7 @@ def _prepare(
         init=str(host.INIT),
         uid_start=uid_start,
         netns=netns,
-        apparmor=parts.apparmor,
+        apparmor="" if spec.seccomp == IMAGE_BUILD else parts.apparmor,  # it denies every mount
         binds=binds,
         ceilings=ulimits.own_ceilings(),
         oom_score_adj=max(300, own_adjustment),  # tenants go first; lowering needs CAP_SYS_RESOURCE

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from runtime.container import trust
 from runtime.container.port import EngineError
-from runtime.container.seccomp import BUILTIN
+from runtime.container.seccomp import BUILTIN, IMAGE_BUILDS
 from runtime.container.syscall_rules import Profile, read_profile
+from runtime.model import IMAGE_BUILD
 
+_BUILT_IN = {"": BUILTIN, IMAGE_BUILD: IMAGE_BUILDS}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}\Z")
 
 
@@ -25,8 +27,8 @@ def names(directory: Path) -> tuple[str, ...]:
 
 def load(directory: Path, name: str) -> Profile:
     """Return the profile of that name, '' for the built-in one. Raises EngineError."""
-    if not name:
-        return BUILTIN
+    if name in _BUILT_IN:
+        return _BUILT_IN[name]
     if name not in names(directory):
         there = ", ".join(names(directory)) or "none"
         raise EngineError(

@@ -83,6 +83,29 @@ def _builtin() -> Profile:
 
 BUILTIN = _builtin()
 
+# What making an image takes beyond what an app may: namespaces of one's own, and mounts within them. The kernel still
+# asks for the capability, which a container has only in a user namespace that it made itself, below its own.
+_OF_IMAGE_BUILDS = (
+    "chroot",
+    "clone",
+    "mount",
+    "pivot_root",
+    "setdomainname",
+    "sethostname",
+    "umount2",
+    "unshare",
+)
+
+
+def _image_builds() -> Profile:
+    kept = (rule for rule in BUILTIN.rules if rule.name not in _OF_IMAGE_BUILDS)
+    return Profile(
+        rules=(*kept, *(Rule(name=name) for name in _OF_IMAGE_BUILDS)), default_errno=BUILTIN.default_errno
+    )
+
+
+IMAGE_BUILDS = _image_builds()
+
 
 @functools.lru_cache(maxsize=64)
 def compile_bpf(profile: Profile = BUILTIN) -> str:

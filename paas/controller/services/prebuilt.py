@@ -28,7 +28,7 @@ from paas.oci.fetch import pull
 from paas.oci.flatten import Flattened, Wish, flatten
 from paas.oci.layout import Image
 from paas.oci.references import Source, parse_source
-from paas.oci.settings import map_settings
+from paas.oci.settings import Config, map_settings
 
 CREDENTIALS_MAX = 64 * 1024
 
@@ -118,14 +118,27 @@ def _have(build: Build, wanted: Callable[[], bool]) -> tuple[Image, str]:
 
 
 def _prebuilt(build: Build, image: Image, origin: str) -> Prebuilt:
+    flat = flattened(image)
+    found = described(flat, image.config, source=build.image["source"], origin=origin)
+    tell(build, build.image["process_type"], flat, found)
+    return found
+
+
+def flattened(image: Image) -> Flattened:
+    """Make one squashfs of an image and keep it. Raises ImageError."""
     container = image.config.container
     folders = [container.working_dir or "/", *(container.volumes or {})]
     wish = Wish(directories=[(folder, 0o755, 0) for folder in folders])
     with tempfile.TemporaryDirectory(prefix=".flat-", dir=puller().folder_made()) as place:
         flat = flatten(image.layers, Path(place) / "image", wish, limits())
-        how = map_settings(image.config, flat.texts["passwd"], flat.texts["group"], shell=flat.shell)
         adopt_image(flat.digest, flat.file)
-    found = Prebuilt(
+    return flat
+
+
+def described(flat: Flattened, config: Config, *, source: str, origin: str) -> Prebuilt:
+    """Return an image as a slug has it. Raises ImageError for what cannot be run."""
+    how = map_settings(config, flat.texts["passwd"], flat.texts["group"], shell=flat.shell)
+    return Prebuilt(
         digest=flat.digest,
         size=flat.size,
         argv=how.argv,
@@ -140,19 +153,20 @@ def _prebuilt(build: Build, image: Image, origin: str) -> Prebuilt:
         path=how.path,
         check=how.check,
         shell=how.shell,
-        origin=build.image["source"],
+        origin=source,
         manifest=origin,
     )
-    _tell(build, flat, found)
-    return found
 
 
-def _tell(build: Build, flat: Flattened, found: Prebuilt) -> None:
+def tell(build: Build, type_: str, flat: Flattened, found: Prebuilt) -> None:
     """Say what the image became, and what was left out of it."""
-    type_ = build.image["process_type"]
     say(build.id, f"       {flat.files} files, {flat.size / 1024**2:.1f} MB, {flat.digest[:19]}")
     for what, count in flat.dropped.items():
         say(build.id, f"       Left out: {what} ({count})")
+    tell_process(build, type_, found)
+
+
+def tell_process(build: Build, type_: str, found: Prebuilt) -> None:
     say(build.id, f"       {type_} runs {found.command[:200]}")
     say(build.id, f"       as {runs_as(found)}")
     if type_ == WEB:

@@ -26,12 +26,13 @@ from paas.controller.selectors import specs
 from paas.controller.selectors.caches import cache_name
 from paas.controller.selectors.config import config_vars
 from paas.controller.selectors.planning import describe_exit
-from paas.controller.services import build_output, build_queue, builds, prebuilt
+from paas.controller.services import build_output, build_queue, builds, image_builds, prebuilt
 from paas.controller.services.buildpacks import builder_arguments
 from paas.controller.services.images import builder_image
 from paas.errors import InvalidParams
 from paas.oci.errors import ImageError
 from paas.oci.fetch import Cancelled
+from paas.slugbuilder.dockerfile.plan import Plan
 from paas.slugbuilder.masking import Masker
 from runtime.client import AgentClient, AgentRefused, AgentUnavailable
 from runtime.model import (
@@ -98,12 +99,13 @@ def _run(build: Build, worker: str) -> None:
     host = _host(build, worker)
     hosting = agent(host)
     began = time.monotonic()
-    spec = job_spec(build)
+    plan = image_builds.plan_of(build)
+    spec = job_spec(build) if plan is None else image_builds.order(build, plan, job_spec(build))
     builds.note_materials(build, spec.container.rootfs)
     _put(hosting, spec)
     _relay(build, worker, hosting)
     status = _result(build, worker, hosting)
-    _finish(build, status, time.monotonic() - began)
+    _finish(build, status, time.monotonic() - began, plan)
     try:
         hosting.cancel_job(str(build.id))  # an ended job is forgotten
     except (AgentUnavailable, AgentRefused) as error:
@@ -215,7 +217,7 @@ def _result(build: Build, worker: str, hosting: AgentClient) -> JobStatus:
             raise Lost
 
 
-def _finish(build: Build, status: JobStatus, seconds: float) -> None:
+def _finish(build: Build, status: JobStatus, seconds: float, plan: Plan | None = None) -> None:
     if status.state is JobState.SUCCEEDED and status.slug is not None:
         steps = status.timings
         after = steps.get("package", 0.0) + steps.get("upload", 0.0)
@@ -223,6 +225,9 @@ def _finish(build: Build, status: JobStatus, seconds: float) -> None:
         slug = ImageRef(digest=status.slug.digest, size=status.slug.size)
         if not _pusher_waits(build):
             builds.cancel_build(None, build)
+            return
+        if plan is not None:
+            image_builds.succeed(build, plan, slug, timings)
             return
         build_output.write(build.id, f"-----> {packaged(status, slug)}")
         builds.succeed(build, slug, builds.read_result(status.result), timings, layers=status.layers)

@@ -1,0 +1,199 @@
+"""Builds from Dockerfiles: what a source asks for, the order to a host, and a release of what came of it.
+
+In: a build and its source.  Out: a plan (None: buildpacks build it), a job, images of process types in a slug.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+
+from paas.controller.models import Build, Stack
+from paas.controller.selectors.caches import cache_name
+from paas.controller.selectors.images import image_path
+from paas.controller.selectors.prebuilt import SHELL, WEB, Prebuilt
+from paas.controller.services import builds, prebuilt
+from paas.controller.services.images import builder_image
+from paas.controller.services.registries import blobs
+from paas.errors import InvalidParams
+from paas.oci.errors import ImageError
+from paas.oci.flatten import Flattened
+from paas.oci.folders import adopt_folders
+from paas.oci.layout import Image
+from paas.oci.settings import Config
+from paas.slugbuilder.dockerfile.heroku_yml import FILE as HEROKU_YML
+from paas.slugbuilder.dockerfile.heroku_yml import parse_heroku_yml
+from paas.slugbuilder.dockerfile.instructions import base_images
+from paas.slugbuilder.dockerfile.plan import Orders, Plan, Process, Target, dump_orders
+from paas.slugbuilder.dockerfile.source_files import Unreadable, read_files
+from paas.slugbuilder.errors import BuildError
+from paas.slugbuilder.procfile import parse_procfile
+from runtime.model import IMAGE_BUILD, Account, ImageRef, JobInput, JobOutput, JobSpec, Rootfs
+
+DOCKERFILE, PROCFILE, BUILDPACKS = "Dockerfile", "Procfile", ".buildpacks"
+OUT = "/app/out"  # where the builder leaves what it made
+STACKS = "/stacks"
+CACHE_BYTES = 6 * 1024**3
+_STACK = re.compile(r"(?:localhost/)?paas/([a-z0-9][a-z0-9._-]*)(?::latest)?")
+
+
+def plan_of(build: Build) -> Plan | None:
+    """Return what the source's Dockerfiles are to become, None without any. Raises InvalidParams for a wrong file.
+
+    Buildpacks that the app names come first: an app may have a Dockerfile for other purposes.
+    """
+    if build.app.buildpacks:
+        return None
+    try:
+        found = read_files(builds.source_path(build.id), (HEROKU_YML, DOCKERFILE, PROCFILE, BUILDPACKS))
+        if BUILDPACKS in found:
+            return None
+        plan = parse_heroku_yml(found[HEROKU_YML].decode(errors="replace")) if HEROKU_YML in found else None
+        if plan is None and DOCKERFILE in found:
+            plan = _of_one(found.get(PROCFILE, b""))
+    except Unreadable:
+        return None  # the builder says what is wrong with it
+    except ValueError as error:
+        raise InvalidParams(str(error), id="heroku_yml_invalid") from error
+    except BuildError as error:
+        raise InvalidParams(error.message, id=error.id) from error
+    return plan
+
+
+def _of_one(procfile: bytes) -> Plan:
+    """The plan of a Dockerfile alone: `web`, and what a Procfile runs in the same image."""
+    commands = parse_procfile(procfile) if procfile else {}
+    runs = {name: Process(WEB, command) for name, command in commands.items()}
+    told = ("Another way: `paas buildpacks:set NAME` builds without the Dockerfile",)
+    return Plan({WEB: Target(DOCKERFILE)}, runs, told=told)
+
+
+def order(build: Build, plan: Plan, spec: JobSpec) -> JobSpec:
+    """Turn the order for a build by buildpacks into one for images: other tools, root of its own user namespace."""
+    builder = builder_image()
+    assert builder is not None, "an order has been made with it"
+    stacks = _stacks(build, plan)
+    orders = Orders(
+        plan.targets,
+        {"SOURCE_VERSION": build.commit, "STACK": build.stack, **plan.arguments},
+        {name: [layer["digest"] for layer in layers] for name, layers in stacks.items()},
+        settings.PAAS.insecure_registries.split(),
+        plan.told,
+    )
+    container = msgspec.structs.replace(
+        spec.container,
+        rootfs=Rootfs(
+            layers=(builder,), host=True
+        ),  # buildah is the host's; what runs in the image is the image's
+        argv=(*spec.container.argv, f"--images={dump_orders(orders)}"),
+        account=Account(uid=0, gid=0, capable=True),
+        seccomp=IMAGE_BUILD,
+    )
+    files = {layer["digest"] for layers in stacks.values() for layer in layers}
+    inputs = (
+        JobInput(path=f"/internal/images/{digest}", target=f"{STACKS}/{digest.removeprefix('sha256:')}")
+        for digest in sorted(files)
+    )
+    return msgspec.structs.replace(
+        spec,
+        container=container,
+        inputs=(*spec.inputs, *inputs),
+        output=JobOutput(directory=OUT),
+        cache=f"{cache_name(build.app, build.stack)}-images",
+        cache_bytes=CACHE_BYTES,
+    )
+
+
+def _stacks(build: Build, plan: Plan) -> dict[str, list[dict[str, str]]]:
+    """Return the layers of the stacks that the Dockerfiles begin with. Raises InvalidParams for what is no image."""
+    names = {target.dockerfile for target in plan.targets}
+    texts = read_files(builds.source_path(build.id), names)
+    bases = {base for text in texts.values() for base in base_images(text.decode(errors="replace"))}
+    found = {}
+    for base in bases:
+        match = _STACK.fullmatch(base)
+        if match:
+            found[match[1]] = _layers(match[1])
+    return found
+
+
+def _layers(name: str) -> list[dict[str, str]]:
+    stack = Stack.objects.filter(name=name).first()
+    if stack is not None and stack.run_layers:
+        return list(stack.run_layers)
+    known = ", ".join(row.name for row in Stack.objects.order_by("name") if row.run_layers) or "none here"
+    why = "is this machine's own /usr, and no image" if stack else "is not there"
+    raise InvalidParams(
+        f"The stack {name} {why}; stacks that a Dockerfile can begin with: {known}.", id="dockerfile_base"
+    )
+
+
+def succeed(build: Build, plan: Plan, made: ImageRef, timings: dict[str, float]) -> None:
+    """Flatten what was built and release it. Raises ImageError for an image that cannot be run."""
+    began = time.monotonic()
+    digests = adopt_folders(image_path(made.digest), blobs())
+    images = [blobs().image(digests[number]) for number in range(len(plan.targets))]
+    flats: list[Flattened] = []
+    for target, image in zip(plan.targets, images, strict=True):
+        prebuilt.say(build.id, f"-----> Flattening {len(image.layers)} layers of {_name(target)}")
+        flats.append(prebuilt.flattened(image))
+        _tell_size(build.id, flats[-1])
+    found = {name: _described(build, plan, name, images, flats) for name in (*plan.images, *plan.runs)}
+    for name, process in found.items():
+        prebuilt.tell_process(build, name, process)
+    result = builds.Result(
+        process_types={name: _command(plan, name, image) for name, image in found.items()},
+        health_checks=_checks(plan, found),
+        buildpacks=tuple(builds.UsedBuildpack(_name(target), "buildah") for target in plan.targets),
+    )
+    main = found.get(WEB) or next(iter(found.values()))
+    spent = {**timings, "package": timings.get("package", 0.0) + time.monotonic() - began}
+    builds.succeed(build, main.ref, result, spent, found)
+
+
+def _checks(plan: Plan, found: dict[str, Prebuilt]) -> dict[str, builds.DeclaredCheck]:
+    """A HEALTHCHECK is for what its image runs, and for web: not for another command in the same image."""
+    own = {name: one for name, one in found.items() if name == WEB or name not in plan.runs}
+    return {name: check for name, one in own.items() if (check := prebuilt.declared_check(name, one))}
+
+
+def _name(target: Target) -> str:
+    return f"{target.dockerfile}, stage {target.stage}" if target.stage else target.dockerfile
+
+
+def _tell_size(build_id: UUID, flat: Flattened) -> None:
+    prebuilt.say(build_id, f"       {flat.files} files, {flat.size / 1024**2:.1f} MB, {flat.digest[:19]}")
+    for what, count in flat.dropped.items():
+        prebuilt.say(build_id, f"       Left out: {what} ({count})")
+
+
+def _described(build: Build, plan: Plan, name: str, images: list[Image], flats: list[Flattened]) -> Prebuilt:
+    process = plan.runs.get(name)
+    target = plan.images[process.image if process else name]
+    number = plan.targets.index(target)
+    config = with_command(
+        images[number].config, process.command if process else "", shell=flats[number].shell
+    )
+    try:
+        return prebuilt.described(flats[number], config, source=_name(target), origin=images[number].digest)
+    except ImageError as error:
+        raise ImageError(f"{_name(target)}: {error.message}", id=error.id) from error
+
+
+def with_command(config: Config, command: str, *, shell: bool) -> Config:
+    """Return the configuration with a command in place of CMD, as a shell form would be; ENTRYPOINT stays."""
+    if not command:
+        return config
+    words = (SHELL, "-c", command) if shell else tuple(shlex.split(command))
+    return msgspec.structs.replace(config, config=msgspec.structs.replace(config.container, cmd=words))
+
+
+def _command(plan: Plan, name: str, image: Prebuilt) -> str:
+    """Return the command as people know it: their own words where these alone are what runs."""
+    own = plan.runs[name].command if name in plan.runs else ""
+    return own if own and image.argv in ((SHELL, "-c", own), tuple(shlex.split(own))) else image.command
