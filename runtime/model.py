@@ -391,11 +391,20 @@ class JobState(StrEnum):
     FAILED = "failed"
 
 
+class LimitKind(StrEnum):
+    """What a container can run into without being ended by it."""
+
+    PROCESSES = "processes"
+    MEMORY = "memory"
+    DISK = "disk"
+    TEMPORARY = "temporary"
+
+
 class JobStatus(Struct):
     """What a host says of one job. `timings` are seconds per step (fetch, create, run, package, upload).
 
     `layers` lie below the slug: images of the folders that the job named as dependencies. `uploaded` counts the bytes
-    that the image store did not have yet.
+    that the image store did not have yet. `limits_met`: of a failed one, the limits that something in it ran into.
     """
 
     id: str
@@ -408,6 +417,7 @@ class JobStatus(Struct):
     uploaded: Annotated[int, msgspec.Meta(ge=0)] = 0
     message: str = ""
     timings: dict[str, float] = {}
+    limits_met: tuple[LimitKind, ...] = ()
 
 
 class Capacity(Struct):

@@ -5,11 +5,14 @@ In: an argument list, a folder, an environment.  Out: its lines, live and indent
 
 from __future__ import annotations
 
+import math
+import os
+import select
 import subprocess
+import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from .errors import BuildError
@@ -17,6 +20,8 @@ from .output import Output
 
 KEPT_LINES = 400
 LINE_BYTES = 8192  # longer lines come in pieces, so that one without an end needs no memory
+LOOK_SECONDS = 0.2
+LINGER_SECONDS = 1.0  # to read what is in the pipe when a command has ended
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,44 @@ def run(
     except OSError as error:
         raise BuildError("tool_missing", f"{argv[0]} could not be started: {error.strerror}.") from error
     with process:
-        for piece in iter(partial(process.stdout.readline, LINE_BYTES), b"") if process.stdout else ():
-            line = piece.decode("utf-8", "replace").rstrip("\r\n").rpartition("\r")[2]
-            kept.append(line)
-            if output is not None and line.strip():
-                output.tool(line, raw=raw)
+        try:
+            for piece in _lines(process):
+                line = piece.decode("utf-8", "replace").rstrip("\r\n").rpartition("\r")[2]
+                kept.append(line)
+                if output is not None and line.strip():
+                    output.tool(line, raw=raw)
+        except BaseException:
+            process.kill()  # what it started gets SIGPIPE, and ends with the container at the latest
+            raise
     return Finished(process.returncode, tuple(kept))
+
+
+def _lines(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    """Yield what a command prints, in lines or pieces of LINE_BYTES, until it has ended.
+
+    What it has left in the background keeps its end of the pipe: that gets a moment, and is not waited for.
+    """
+    assert process.stdout is not None
+    pipe, rest, deadline = process.stdout.fileno(), b"", math.inf
+    while time.monotonic() < deadline:
+        if select.select((pipe,), (), (), LOOK_SECONDS)[0]:
+            data = os.read(pipe, 65536)
+            if not data:
+                break
+            *whole, rest = _pieces(rest + data)
+            yield from whole
+        if deadline == math.inf and process.poll() is not None:
+            deadline = time.monotonic() + LINGER_SECONDS
+    if rest:
+        yield rest
+
+
+def _pieces(data: bytes) -> list[bytes]:
+    """Split at line ends, and where a line is too long; the last one may go on."""
+    pieces = []
+    for line in data.split(b"\n"):
+        pieces += [line[at : at + LINE_BYTES] for at in range(0, len(line), LINE_BYTES)] or [b""]
+    return pieces
 
 
 def capture(argv: Sequence[str], env: Mapping[str, str]) -> str:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import textwrap
 from typing import TextIO
 
+from .errors import BuildError
 from .masking import Masker
 
 WIDTH = 100
 MOST_LINES, MOST_CHARACTERS = 15_000, 1_500_000  # of tools; both fit into what the platform keeps of a build
+FLOOD = 100  # times as much, most of it left out, is no output any more: something there has run wild
 
 
 class Output:
@@ -29,6 +31,7 @@ class Output:
         self._stream = stream
         self._mask = (masker or Masker({})).mask
         self._lines, self._characters = lines, characters
+        self._flood = (lines * FLOOD, characters * FLOOD)
         self._full = False
         self.warnings: list[str] = []
 
@@ -39,13 +42,23 @@ class Output:
         self._line(f"       {text}")
 
     def tool(self, text: str, raw: bool = False) -> None:
-        """Print a line of a tool, as long as there is room for more. `raw`: as it is, without indentation."""
+        """Print a line of a tool, as long as there is room for more. `raw`: as it is, without indentation.
+
+        Raises BuildError when it goes on and on.
+        """
         self._lines, self._characters = self._lines - 1, self._characters - len(text)
         if self._lines >= 0 and self._characters >= 0:
             self._line(text) if raw else self.info(text)
         elif not self._full:
             self._full = True
             self.warn("The build prints more than is kept; the rest of its tools' output is left out.")
+        elif self._lines < -self._flood[0] or self._characters < -self._flood[1]:
+            message = (
+                f"The build printed more than {self._flood[0]:,} lines or {self._flood[1] // 10**6:,} MB, "
+                "and was stopped."
+            )
+            hint = "Find the command that prints without end, or send its output to /dev/null."
+            raise BuildError("build_output_too_large", message, hint=hint)
 
     def warn(self, text: str) -> None:
         """Print a warning and keep it for the result."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,12 @@ from .workspace import Compiled, Stack, Workspace
 
 SLUG_LIMIT = 2 * 1024**3
 FULL_BELOW = 0.01  # share of a disk
+DISK_FULL = "build_disk_full"
+# Errors that name the step, not the cause: a full disk explains them.
+VAGUE = frozenset(
+    {"build_script_failed", "install_failed", "buildpack_compile_failed", "package_build_failed"}
+)
+RAISING = stat.S_ISUID | stat.S_ISGID
 
 
 @dataclass(frozen=True)
@@ -61,10 +68,12 @@ def build(
     try:
         result = (make or compile_source)(request, work)
     except BuildError as error:
-        message = f"{error.message} {full_disk(request)}".rstrip()
+        full = full_disk(request)
+        message = f"{error.message} {full}".rstrip()
         output.error(message, error.details, error.hint)
         details = tuple(output.hide(line) for line in error.details)
-        failure = Failure(error.id, output.hide(message), details, output.hide(error.hint))
+        cause = DISK_FULL if full and error.id in VAGUE else error.id
+        failure = Failure(cause, output.hide(message), details, output.hide(error.hint))
         result = Result(
             request.stack.name, warnings=tuple(output.warnings), timings=work.timings, error=failure
         )
@@ -72,7 +81,7 @@ def build(
         message = f"The build could not write or read its files: {error.strerror or error}."
         hint = "The disk of a build is limited: remove large files from the repository or dependencies."
         output.error(message, hint=hint if error.errno == errno.ENOSPC else "")
-        failure = Failure("build_io", message, hint=hint)
+        failure = Failure(DISK_FULL if error.errno == errno.ENOSPC else "build_io", message, hint=hint)
         result = Result(
             request.stack.name, warnings=tuple(output.warnings), timings=work.timings, error=failure
         )
@@ -141,7 +150,9 @@ def compile_source(request: Request, work: Workspace) -> Result:
     with work.timed("sbom"):
         write_sbom(work.app)
     with work.timed("settle"):
-        files, size = settle(work.app, unpacked.newest)
+        settled = settle(work.app, unpacked.newest)
+    tell_lowered(work, settled)
+    files, size = settled.files, settled.size
     check_size(size, request.slug_limit)
     work.output.step(f"Compiled: {files:,} files, {size / 1024**2:,.1f} MiB")
     return Result(
@@ -230,17 +241,39 @@ def process_types(work: Workspace, declared: Mapping[str, str], compiled: Compil
     return types
 
 
-def settle(app: Path, newest: int) -> tuple[int, int]:
-    """Give every entry the commit's time, so that equal sources make equal trees. Returns (files, bytes)."""
+@dataclass(frozen=True)
+class Settled:
+    """What a compiled tree holds: files, bytes, and the programs whose setuid or setgid bit was taken away."""
+
+    files: int
+    size: int
+    lowered: tuple[str, ...]
+
+
+def settle(app: Path, newest: int) -> Settled:
+    """Give every entry the commit's time, so that equal sources make equal trees, and no program another's rights."""
     files = size = 0
+    lowered: list[str] = []
     for folder, names, entries in os.walk(app):
         files += len(entries)
         for name in (*names, *entries):
             path = os.path.join(folder, name)  # noqa: PTH118  # tens of thousands of them
-            size += os.lstat(path).st_size
+            found = os.lstat(path)
+            size += found.st_size
+            if found.st_mode & RAISING and stat.S_ISREG(found.st_mode):
+                os.chmod(path, stat.S_IMODE(found.st_mode) & ~RAISING)  # noqa: PTH101
+                lowered.append(os.path.relpath(path, app))
             os.utime(path, (newest, newest), follow_symlinks=False)
     os.utime(app, (newest, newest))
-    return files, size
+    return Settled(files, size, tuple(lowered))
+
+
+def tell_lowered(work: Workspace, settled: Settled) -> None:
+    if settled.lowered:
+        names = ", ".join(settled.lowered[:3]) + (", …" if len(settled.lowered) > 3 else "")
+        work.output.warn(
+            f"The setuid or setgid bit was taken from {names}: no program of an app may have it."
+        )
 
 
 def check_size(size: int, limit: int) -> None:

@@ -104,6 +104,9 @@ class EngineCalls:
     async def usage(self, container: str) -> Usage | None:
         return await self._run(self.engine.usage, container)
 
+    async def strain(self, container: str) -> Strain | None:
+        return await self._one(container, self.engine.strain, container)
+
     async def strains(self) -> tuple[Strain, ...]:
         return await self._run(self.engine.strains)
 

@@ -26,6 +26,7 @@ from runtime.agent import phrases
 from runtime.agent.controller import Controller
 from runtime.agent.images import retried
 from runtime.agent.instance import Context
+from runtime.agent.limits_met import met
 from runtime.agent.local import changed
 from runtime.agent.store import JobRecord, Store
 from runtime.container.exits import NOT_STARTED
@@ -39,6 +40,7 @@ from runtime.model import (
     JobSpec,
     JobState,
     JobStatus,
+    LimitKind,
     LimitsChange,
 )
 
@@ -256,7 +258,10 @@ class Job:
         result = await self._result()
         if exit.code != 0 or exit.reason is not ExitReason.EXITED:
             message = exit.message or phrases.exited(exit)
-            return self._with(state=JobState.FAILED, exit=exit, result=result, message=message)
+            limits = await self._limits_met()
+            return self._with(
+                state=JobState.FAILED, exit=exit, result=result, message=message, limits_met=limits
+            )
         if self.spec.output:
             self._update(self._with(state=JobState.PACKAGING, exit=exit, result=result))
             try:
@@ -267,6 +272,15 @@ class Job:
                     state=JobState.FAILED, message=f"the slug could not be made or stored: {error}"
                 )
         return self._with(state=JobState.SUCCEEDED, exit=exit, result=result)
+
+    async def _limits_met(self) -> tuple[LimitKind, ...]:
+        """Return what may be the cause of its failure; nothing when it cannot be seen."""
+        try:
+            strain = await self._context.calls.strain(self._id)
+        except (EngineError, OSError) as error:
+            log.info("the limits that job %s met are not known: %s", self._id, error)
+            return ()
+        return met(strain) if strain else ()
 
     async def _result(self) -> str:
         if not self.spec.result_path:

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from runtime.agent.host import Host
 from runtime.agent.instance import Context, Instance
 from runtime.agent.job import Job
+from runtime.agent.limits_met import FULL
 from runtime.container.port import Strain
 from runtime.model import ContainerSpec, EventKind
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 2.0
 AGAIN_SECONDS = 60.0  # who goes on hitting a limit is told once a minute, with what was counted meanwhile
-FULL = 0.99  # of a file system: the last blocks may not suffice for the next write
 MEBIBYTE = 2**20
 
 

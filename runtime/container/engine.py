@@ -58,7 +58,7 @@ from runtime.container.port import (
     VolumeBind,
 )
 from runtime.container.storage import Record
-from runtime.container.strains import Strains
+from runtime.container.strains import Strains, look_at
 from runtime.doctor.doctor import examine
 from runtime.doctor.place import Known
 from runtime.model import (
@@ -410,6 +410,10 @@ class CrunEngine:
     def usage(self, container: str) -> Usage | None:
         record = self._records.get(container)
         return None if record is None else self._mounts.call(stock.usage, self._parts, record)
+
+    def strain(self, container: str) -> Strain | None:
+        record = self._records.get(container)
+        return None if record is None else self._mounts.call(look_at, self._parts, record)
 
     def strains(self) -> tuple[Strain, ...]:
         running = tuple(one for one in tuple(self._records.values()) if one.exit is None and one.started_at)

@@ -357,6 +357,9 @@ class Engine(Protocol):
     def usage(self, container: str) -> Usage | None:
         """Return its counters, or None when it is gone."""
 
+    def strain(self, container: str) -> Strain | None:
+        """Return how one container stands to its limits, also when it has ended; None when it is gone."""
+
     def strains(self) -> tuple[Strain, ...]:
         """Return those of the containers that have used the processor since the last call, or lost packets.
 

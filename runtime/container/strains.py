@@ -37,6 +37,11 @@ class Strains:
         return tuple(_strain(parts, one, forged) for one in busy)
 
 
+def look_at(parts: Parts, record: Record) -> Strain:
+    """Return the strain of one container, which may have ended."""
+    return _strain(parts, record, {})
+
+
 def parse_open_files_limit(limits: str) -> int:
     """Return the soft limit of /proc/PID/limits, 0 for none. Pure."""
     for line in limits.splitlines():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -75,6 +76,18 @@ with ThreadPoolExecutor(16) as pool:
     for line in pool.map(attempt, {}):
         say(line)
 """
+
+
+# By the error's id: what a build script does, and what its pusher reads.
+BUILD_BOMBS = {
+    "build_memory": (
+        "exec node -e 'const a = []; while (true) a.push(Buffer.alloc(5e7, 1))'\n",
+        "needed more than its 2048 MB of memory",
+    ),
+    "build_processes": ("while true; do sleep 100 & done\n", "hit its limit of 1024 processes and threads"),
+    "build_disk_full": ("fallocate -l 3800M a && cat /dev/zero > b\n", "The build's disk of"),
+    "build_output_too_large": ("exec yes 'and so on'\n", "The build printed more than 1,500,000 lines"),
+}
 
 
 @dataclass(frozen=True)
@@ -217,17 +230,22 @@ finally:
 
 
 class TestHostileBuild:
-    def test_memory_is_named_as_the_cause(
-        self, platform: Platform, make_repository: Callable[..., Path]
+    @pytest.mark.parametrize("error_id", BUILD_BOMBS)
+    def test_the_limit_is_named_as_the_cause(
+        self, platform: Platform, neighbour: str, make_repository: Callable[..., Path], error_id: str
     ) -> None:
-        files = apps.node("greedy")
+        script, words = BUILD_BOMBS[error_id]
+        files = {**apps.node("greedy"), "bomb.sh": script}
         package = json.loads(files["package.json"])
-        package["scripts"]["build"] = "node -e 'const a = []; while (true) a.push(Buffer.alloc(5e7, 1))'"
+        package["scripts"]["build"] = "sh bomb.sh"
         files["package.json"] = json.dumps(package)
         app = platform.create_app()
-        pushed = platform.git_push(make_repository(files=files), app)
+        with undisturbed(platform, neighbour) as load:
+            pushed = platform.git_push(make_repository(files=files), app)
         assert pushed.code == 1
-        assert "needed more than its 2048 MB of memory" in pushed.output
+        assert words in re.sub(r"\s*\nremote:\s+!\s+", " ", pushed.output)
+        assert platform.api("GET", f"/apps/{app}/builds").json()[0]["error_id"] == error_id
+        assert not load.failures, load.summary()
         platform.api("DELETE", f"/apps/{app}")
 
     def test_whoever_waits_for_a_place_is_told(self, platform: Platform, tmp_path: Path) -> None:
@@ -373,14 +391,27 @@ class TestBadLuck:
             for pid in processes_of(one):
                 os.kill(pid, signal.SIGKILL)
             one.wait()
+            one.environ["PAAS_BUILD_TIMEOUT"] = "8"  # for the last of this
             one.start()
             for app in served:
                 assert one.get(app).status == 200
                 dynos = one.api("GET", f"/apps/{app}/dynos").json()
                 assert [dyno["state"] for dyno in dynos] == ["up"]
             assert len(containers(one)) == len(before), "none twice, none left over"
+            sleeps_too_long(one, tmp_path / "sleeper")
         finally:
             one.remove()
+
+
+def sleeps_too_long(platform: Platform, folder: Path) -> None:
+    """A build that does nothing ends at its time limit, which the pusher is told."""
+    files = apps.node("sleeper")
+    files["package.json"] = files["package.json"].replace('"start":', '"build": "sleep 1000", "start":')
+    app = platform.create_app()
+    pushed = platform.git_push(repository(folder, None, files), app)
+    assert pushed.code == 1
+    assert "build took longer than 8 seconds and was stopped" in pushed.output
+    assert platform.api("GET", f"/apps/{app}/builds").json()[0]["error_id"] == "build_timeout"
 
 
 def lives_through_a_full_disk(platform: Platform, tmp_path: Path) -> None:

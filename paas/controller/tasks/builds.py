@@ -27,6 +27,7 @@ from paas.controller.selectors.caches import cache_name
 from paas.controller.selectors.config import config_vars
 from paas.controller.selectors.planning import describe_exit
 from paas.controller.services import build_output, build_queue, builds, image_builds, prebuilt
+from paas.controller.services.build_fences import limit_met
 from paas.controller.services.buildpacks import builder_arguments
 from paas.controller.services.images import builder_image
 from paas.errors import InvalidParams
@@ -37,7 +38,6 @@ from paas.slugbuilder.masking import Masker
 from runtime.client import AgentClient, AgentRefused, AgentUnavailable
 from runtime.model import (
     ContainerSpec,
-    ExitReason,
     ImageRef,
     JobInput,
     JobOutput,
@@ -246,31 +246,20 @@ def packaged(status: JobStatus, slug: ImageRef) -> str:
 def _fail(build: Build, status: JobStatus, error: builds.Failure | None) -> None:
     """Say why: the builder's own words, the limit that was met, or how the container ended."""
     said = Masker(config_vars(build.app)).mask(error.message) if error else ""
-    limit = _limit_met(status)
+    limit = limit_met(status)
     if error and limit:
-        sentence = f"{limit[:1].upper()}{limit[1:]}."
+        sentence = f"{limit.words[:1].upper()}{limit.words[1:]}."
         build_output.write(build.id, f" !     {sentence}", " !")
-        builds.fail(build, error.id, f"{said} {sentence}")
+        builds.fail(build, limit.error_id, f"{said} {sentence}")
     elif error:
         builds.fail(build, error.id, said)
     elif limit:
-        builds.fail(build, "build_failed", limit)
+        builds.fail(build, limit.error_id, limit.words)
     elif status.exit is not None:
         reason = f"the build {describe_exit(status.exit)}. {status.message}"
         builds.fail(build, "build_failed", reason.strip())
     else:
         builds.fail(build, "build_failed", status.message or "the build ended without a result")
-
-
-def _limit_met(status: JobStatus) -> str:
-    """Return which limit of a build ended it or one of its processes, '' for none."""
-    reason = status.exit.reason if status.exit else None
-    if reason is ExitReason.OOM:
-        megabytes = specs.build_limits().memory_bytes // 1024**2
-        return f"the build needed more than its {megabytes} MB of memory, and the process was stopped"
-    if reason is ExitReason.TIMEOUT:
-        return f"the build took longer than {settings.PAAS.build_timeout} seconds and was stopped"
-    return ""
 
 
 def _pusher_waits(build: Build) -> bool:

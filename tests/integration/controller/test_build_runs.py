@@ -22,7 +22,7 @@ from paas.controller.services.apps import destroy_app
 from paas.controller.services.build_output import write_at
 from paas.controller.services.config import set_config
 from paas.controller.tasks import builds as tasks
-from runtime.model import ExitInfo, ExitReason, ImageRef, JobState, JobStatus
+from runtime.model import ExitInfo, ExitReason, ImageRef, JobState, JobStatus, LimitKind
 from tests.integration.controller.machines import Agent, Platform
 
 pytestmark = pytest.mark.integration
@@ -119,16 +119,27 @@ BAD_ENDS = {
     "failed no_buildpack: Nothing fits.": ends(
         JobState.FAILED, result='{"error": {"id": "no_buildpack", "message": "Nothing fits."}}'
     ),
-    "failed build_failed: the build needed more than its 2048 MB of memory": ends(
+    "failed build_memory: the build needed more than its 2048 MB of memory": ends(
         JobState.FAILED, exit=ExitInfo(reason=ExitReason.OOM)
     ),
-    "failed build_failed: the build took longer than 1800 seconds": ends(
+    "failed build_timeout: the build took longer than 1800 seconds": ends(
         JobState.FAILED, exit=ExitInfo(reason=ExitReason.TIMEOUT)
     ),
-    "failed npm: npm run build failed (137). The build needed more than its 2048 MB of memory": ends(
+    "failed build_memory: npm run build failed (137). The build needed more than its 2048 MB of memory": ends(
         JobState.FAILED,
         exit=ExitInfo(reason=ExitReason.OOM),
         result='{"error": {"id": "npm", "message": "npm run build failed (137)."}}',
+    ),
+    "failed build_processes: bin/post_compile failed. The build hit its limit of 1024 processes": ends(
+        JobState.FAILED,
+        limits_met=(LimitKind.PROCESSES,),
+        result='{"error": {"id": "build_script_failed", "message": "bin/post_compile failed."}}',
+    ),
+    "failed build_memory: the build needed more than its 2048 MB": ends(
+        JobState.FAILED, limits_met=(LimitKind.PROCESSES, LimitKind.MEMORY)
+    ),
+    "failed build_disk_full: /tmp of the build is full (512 MB)": ends(
+        JobState.FAILED, limits_met=(LimitKind.TEMPORARY,)
     ),
     "failed build_failed: the build exited with status 2": ends(
         JobState.FAILED, exit=ExitInfo(reason=ExitReason.EXITED, code=2), result="{"
@@ -156,7 +167,7 @@ def test_builds_that_end_badly(platform: Platform, app: App, build: Build, said:
 def test_a_limit_that_the_builder_cannot_see_is_told(platform: Platform, build: Build) -> None:
     platform.agent.output[str(build.id)] = [" !     npm run build failed (137)."]
     platform.agent.job_ends = BAD_ENDS[
-        "failed npm: npm run build failed (137). The build needed more than its 2048 MB of memory"
+        "failed build_memory: npm run build failed (137). The build needed more than its 2048 MB of memory"
     ]
     tasks.run_build(str(build.id))
     shown = [line for line in build_output(build) if line.strip(" !")]

@@ -102,6 +102,9 @@ class ProcessEngine:
     def refused(self) -> tuple[Attempt, ...]:
         return ()
 
+    def strain(self, container: str) -> Strain | None:
+        return None
+
     def strains(self) -> tuple[Strain, ...]:
         """Processes of the host have none of the limits."""
         return ()

@@ -1,6 +1,8 @@
 """Requirements, Staticfile, environment and output: the small readers."""
 
 import io
+import os
+import stat
 import sys
 
 import pytest
@@ -9,7 +11,8 @@ from paas.slugbuilder.buildpacks.requirements import included_files, is_cacheabl
 from paas.slugbuilder.command import LINE_BYTES, run
 from paas.slugbuilder.environment import build_environment
 from paas.slugbuilder.errors import BuildError
-from paas.slugbuilder.output import Output
+from paas.slugbuilder.output import FLOOD, Output
+from paas.slugbuilder.pipeline import settle
 from paas.slugbuilder.staticfile import Site, parse_staticfile, read_site
 from paas.slugbuilder.tree_cache import key_of, restore, save
 
@@ -142,6 +145,37 @@ def test_tools_may_print_much_but_not_without_end():
     wordy = Output(io.StringIO(), lines=10, characters=5)
     wordy.tool("123456")
     assert wordy.warnings
+
+
+def test_who_prints_on_and_on_is_stopped():
+    output = Output(io.StringIO(), lines=2, characters=100)
+    for _ in range(2 + 2 * FLOOD):
+        output.tool("x")
+    with pytest.raises(BuildError, match="more than 200 lines") as caught:
+        output.tool("x")
+    assert caught.value.id == "build_output_too_large"
+
+
+def test_what_is_left_in_the_background_is_not_waited_for(tmp_path):
+    stream = io.StringIO()
+    script = "(echo later; exec sleep 60) & echo done"
+    finished = run(
+        ["sh", "-c", script], cwd=tmp_path, env={"PATH": os.environ["PATH"]}, output=Output(stream)
+    )
+    assert finished.code == 0
+    assert "done" in finished.lines
+
+
+def test_no_program_keeps_anothers_rights(tmp_path):
+    (tmp_path / "bin").mkdir(mode=0o2755)
+    for name, mode in (("setuid", 0o4755), ("setgid", 0o2755), ("plain", 0o755)):
+        (tmp_path / "bin" / name).touch()
+        (tmp_path / "bin" / name).chmod(mode)
+    settled = settle(tmp_path, 1)
+    assert sorted(settled.lowered) == ["bin/setgid", "bin/setuid"]
+    assert {
+        stat.S_IMODE((tmp_path / "bin" / name).stat().st_mode) for name in ("setuid", "setgid", "plain")
+    } == {0o755}
 
 
 def test_a_line_without_an_end_comes_in_pieces(tmp_path):

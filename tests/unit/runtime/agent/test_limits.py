@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from runtime.agent.limits import AGAIN_SECONDS, Seen, judge
+from runtime.agent.limits_met import met
 from runtime.container.port import Strain
+from runtime.model import LimitKind
 
 MEBIBYTE = 2**20
 NEW = Seen(Strain(id="c1"))
@@ -62,3 +64,15 @@ def test_a_counter_that_began_anew_is_not_negative() -> None:
     seen, _ = judge(NEW, Strain(id="c1", forged=9), 0, 0.0)
     seen, sentences = judge(seen, Strain(id="c1", forged=0), 0, 100.0)
     assert sentences == () and judge(seen, Strain(id="c1", forged=1), 0, 101.0)[1]
+
+
+def test_the_limits_that_were_met_are_kinds() -> None:
+    assert met(Strain(id="c1", pids=9, memory_bytes=9, layer_used=98, layer_size=100)) == ()
+    assert met(Strain(id="c1", forks_refused=1, layer_used=99, layer_size=100)) == (
+        LimitKind.PROCESSES,
+        LimitKind.DISK,
+    )
+    assert met(Strain(id="c1", memory_kills=2, tmp_used=4, tmp_size=4)) == (
+        LimitKind.MEMORY,
+        LimitKind.TEMPORARY,
+    )
