@@ -69,10 +69,10 @@ class Push:
         return "\n".join(self.lines)
 
 
-def slow_build(version: str) -> dict[str, str]:
+def slow_build(version: str, seconds: int = BUILD_SECONDS) -> dict[str, str]:
     """A Node app whose build script takes its time."""
     files = apps.node(version)
-    script = f"echo building {version} && sleep {BUILD_SECONDS} && echo built {version}"
+    script = f"echo building {version} && sleep {seconds} && echo built {version}"
     files["package.json"] = files["package.json"].replace(
         '"start": "node server.js"', f'"start": "node server.js", "build": "{script}"'
     )
@@ -130,26 +130,40 @@ def restarted(platform: Platform, name: str, old: int) -> int:
     return int(until(fresh, 30, f"{name} runs again", 0.2))
 
 
+# What a pusher reads when a phase begins: unpacking, the app's own script, packing and upload, the deployment.
+PHASES = {"unpack": "app detected", "compile": "building", "package": "Compiled:", "release": "Packaged:"}
+
+
 @pytest.mark.parametrize("name", ["worker", "agent", "redis"])
-def test_kill_in_mid_build(platform: Platform, bystander: str, builder: tuple[str, Path], name: str) -> None:
-    """The build survives its worker, its agent and Redis: the push finishes, and the app is live."""
+def test_kill_at_each_phase_of_a_build(
+    platform: Platform, bystander: str, builder: tuple[str, Path], name: str
+) -> None:
+    """The push finishes, or says why not while the old release serves; the next one finds nothing locked."""
     app, folder = builder
+    live = "zero"
+    before = containers(platform)
     with under_load(platform, bystander) as load:
-        commit(folder, "slow", slow_build("one"))
-        push = Push.begin(platform, folder, app)
-        push.await_line("building one")
-        pid = platform.pid_of(name)
-        kill(pid)
-        restarted(platform, name, pid)
-        ended = push.end()
-        assert platform.get(app).status == 200
-        if ended.code == 0:
-            assert platform.get(app).text.startswith("one")
-        else:
-            assert " !     " in ended.output or "remote rejected" in ended.output, ended.output
-            assert platform.get(app).text.startswith("zero"), "the old release keeps serving"
-        push_works(platform, app, folder, "two")
+        for phase, line in PHASES.items():
+            commit(folder, phase, slow_build(phase, seconds=3))
+            push = Push.begin(platform, folder, app)
+            push.await_line(line)
+            pid = platform.pid_of(name)
+            kill(pid)
+            restarted(platform, name, pid)
+            ended = push.end()
+            if ended.code == 0:
+                live = phase
+            else:
+                assert " !     " in ended.output or "remote rejected" in ended.output, ended.output
+            served = platform.get(app)
+            assert (served.status, served.text.split()[0]) == (200, live), (phase, ended.output)
+        push_works(platform, app, folder, "last")
     assert not load.failures, load.summary()
+    until(lambda: len(containers(platform)) <= len(before), 60, "no container of a build is left", 0.5)
+
+
+def containers(platform: Platform) -> set[str]:
+    return {entry.name for entry in (platform.home / "agent" / "c").iterdir()}
 
 
 def test_the_build_of_a_killed_worker_is_finished_by_the_next(
