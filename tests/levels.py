@@ -26,7 +26,7 @@ AT_ONCE = 2
 ORDER = ("lint", "unit", "e2e", "system", "integration", "apps")
 PORTS = ("20000-25999", "26000-31999")  # of each lane: nobody takes a port that the other has just found free
 ALONE = ("integration", "system", "e2e")  # levels with tests that are marked so
-STEP_SECONDS = 1500.0
+STEP_SECONDS = 2400.0
 END_SECONDS = 90.0  # for a step that was told to stop: its tests clean up
 BESIDE, BY_ITSELF = ("-m", "not alone"), ("-m", "alone")
 NO_TESTS = 5  # pytest's exit status
@@ -90,7 +90,7 @@ def steps(level: str, arguments: Sequence[str]) -> list[Step]:
 
 
 def _tests(name: str, folder: str, arguments: Sequence[str]) -> Step:
-    options = ("-p", "no:cacheprovider", "-p", "tests.failures", "-q", "--durations", "5")
+    options = ("-p", "no:cacheprovider", "-p", "tests.failures", "-q", "--durations", "12")
     return Step(name, (PYTHON, "-m", "pytest", *options, f"tests/{folder}", *arguments))
 
 
