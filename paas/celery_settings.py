@@ -34,6 +34,11 @@ def celery_settings(redis_url: str, home: Path) -> dict[str, Any]:
         "task_default_queue": "schedule",
         "beat_schedule": {
             "tick": {"task": "paas.controller.tasks.ticks.tick", "schedule": 2.0, "options": {"expires": 4}},
+            "schedules": {
+                "task": "paas.controller.tasks.schedules.look",
+                "schedule": 5.0,
+                "options": {"expires": 10},
+            },
             "housekeeping": {
                 "task": "paas.controller.tasks.housekeeping.housekeeping",
                 "schedule": 300.0,

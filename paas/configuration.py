@@ -53,6 +53,9 @@ class Configuration:
     build_concurrency: int = 2  # builds at once over all apps; must stay under worker_threads
     build_timeout: int = 1800  # seconds
     buildpack_schemes: str = "https"  # by which third-party buildpacks may come: https, http, file
+    source_networks: str = (
+        ""  # not public, and may be called for sources: 10.1.0.0/16, for a git server there
+    )
     boot_timeout: int = 60  # seconds for a web process to bind to its port (R10)
     drain_timeout: int = 30  # seconds for requests in flight on an old instance
     git_max_pack: int = 512 * 1024**2  # bytes of one push

@@ -44,6 +44,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         metavar="NAME",
         help="one to use, in order (default: detected)",
     )
+    command.add_argument("--project-path", default="", metavar="FOLDER", help="of the source: the app")
     command.add_argument("--buildpack-schemes", type=parse_schemes, default=("https",), metavar="https,…")
     command.add_argument(
         "--images", type=load_orders, metavar="JSON", help="build images from Dockerfiles, as it says"
@@ -66,6 +67,7 @@ def main(arguments: list[str]) -> int:
             options.source, options.app, options.cache, Path(scratch), options.result,
             Stack(stack_name(options.stack)), options.slug_limit,
             Chosen(tuple(options.buildpack), options.buildpack_schemes),
+            options.project_path,
         )  # fmt: skip
         make = image_maker(options.images) if options.images else None
         return build(request, os.environ, Output(sys.stdout, masker=Masker(os.environ)), make)

@@ -1,4 +1,4 @@
-"""`app.json`: what an app says about itself besides its code. Health checks are read; everything else is left alone.
+"""`app.json`: what an app says about itself besides its code. Here its health checks; the rest is in `declared`.
 
 In: the file's bytes.  Out: a check per process type, in the names of `runtime.model.HealthCheck`, or a BuildError that
 says what is wrong.
@@ -24,7 +24,7 @@ HINT = 'For example: {"healthchecks": {"web": [{"path": "/health"}]}}'
 
 def parse_health_checks(data: bytes) -> dict[str, dict[str, Any]]:
     """Return the checks that app.json declares. Unknown keys are ignored, as tools add their own."""
-    document = _read(data)
+    document = read_document(data)
     declared = document.get("healthchecks", {})
     if not isinstance(declared, dict):
         raise _invalid("`healthchecks` must be an object with a list of checks per process type")
@@ -32,7 +32,8 @@ def parse_health_checks(data: bytes) -> dict[str, dict[str, Any]]:
     return {name: check for name, check in found.items() if check}
 
 
-def _read(data: bytes) -> dict[str, Any]:
+def read_document(data: bytes) -> dict[str, Any]:
+    """Return the object that app.json holds. Raises BuildError with the line."""
     try:
         document = json.loads(data.decode("utf-8-sig"))
     except json.JSONDecodeError as error:

@@ -13,11 +13,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from .app_json import parse_health_checks
 from .buildpacks import BUILDPACKS, detect
 from .cnb.choosing import compile_chosen_cnb, follow_project, read_project
+from .declaring import for_controller, read_declarations, tell_unknown_types
 from .environment import build_environment
 from .errors import BuildError
 from .heroku.compiling import Chosen, Made, compile_chosen, references_of
@@ -25,7 +24,6 @@ from .heroku.variables import config_of
 from .launcher import write_launcher
 from .misspelled import misspelled
 from .output import Output
-from .procfile import parse_procfile
 from .project_toml import Project
 from .result import Failure, Result, UsedBuildpack, write_result
 from .sbom import write_sbom
@@ -56,6 +54,7 @@ class Request:
     stack: Stack
     slug_limit: int = SLUG_LIMIT
     chosen: Chosen = field(default_factory=Chosen)
+    project_path: str = ""  # the folder of the source that is the app; '': all of it
 
 
 def build(
@@ -135,16 +134,18 @@ def prepare(request: Request, environ: Mapping[str, str], output: Output) -> Wor
 def compile_source(request: Request, work: Workspace) -> Result:
     """The steps in order; the first BuildError ends them."""
     with work.timed("unpack"):
-        unpacked = unpack_source(request.source, work.app)
+        unpacked = unpack_source(request.source, work.app, below=request.project_path)
         drop_ignored(work)
         project = read_project(work.app)
         work = follow_project(project, work)
+    if request.project_path:
+        work.output.step(f"Building the folder {request.project_path} (paas source:path)")
     tell_misspelled(work)
-    declared = read_procfile(work)
-    health_checks = read_health_checks(work)
-    made = compile_app(request, project, work)
+    said = read_declarations(work)
+    made = compile_app(request, project, work, said.declared.buildpacks)
     compiled = made.compiled
-    processes = process_types(work, declared, compiled)
+    processes = process_types(work, said.processes, compiled)
+    tell_unknown_types(work, said.declared, processes)
     shell = "/bin/bash" if made.foreign else "/bin/sh"
     write_launcher(work.app, compiled.web_memory_mb, shell, own=made.launcher)
     with work.timed("sbom"):
@@ -164,7 +165,8 @@ def compile_source(request: Request, work: Workspace) -> Result:
         dependencies=tuple(name for name in compiled.dependencies if is_own_folder(work.app, name)),
         launch=f"{work.app}/.paas/launch",
         config_defaults=dict(compiled.env),
-        health_checks=health_checks,
+        health_checks=said.checks,
+        declared=for_controller(said.declared),
         warnings=tuple(work.output.warnings),
         files=files,
         size=size,
@@ -172,9 +174,9 @@ def compile_source(request: Request, work: Workspace) -> Result:
     )
 
 
-def compile_app(request: Request, project: Project, work: Workspace) -> Made:
-    """Compile with the buildpacks that the app names, else with the one that is detected."""
-    references = references_of(request.chosen, work)
+def compile_app(request: Request, project: Project, work: Workspace, declared: tuple[str, ...] = ()) -> Made:
+    """Compile with the buildpacks that the app names (`declared`: in app.json), else with the one that is detected."""
+    references = references_of(request.chosen, work, declared)
     made = compile_chosen_cnb(references, request.chosen.schemes, project, work)
     if made is not None:
         return made
@@ -205,20 +207,9 @@ def drop_ignored(work: Workspace) -> None:
     work.output.step(f"Removed {removed} entries that .slugignore names")
 
 
-def read_procfile(work: Workspace) -> dict[str, str]:
-    """The declared process types. Read before anything is installed, so that a mistake is told at once."""
-    file = work.app / "Procfile"
-    return parse_procfile(file.read_bytes()) if file.is_file() else {}
-
-
 def tell_misspelled(work: Workspace) -> None:
     for sentence in misspelled(entry.name for entry in work.app.iterdir() if entry.is_file()):
         work.output.warn(sentence)
-
-
-def read_health_checks(work: Workspace) -> dict[str, dict[str, Any]]:
-    file = work.app / "app.json"
-    return parse_health_checks(file.read_bytes()) if file.is_file() else {}
 
 
 def process_types(work: Workspace, declared: Mapping[str, str], compiled: Compiled) -> dict[str, str]:

@@ -32,7 +32,8 @@ class Result:
     """`process_types` maps type to command; `launch` is the program that takes such a command as its one argument;
     `dependencies` are folders of the app, relative, that hold nothing of its own;
     `config_defaults` are environment variables that config vars override;
-    `health_checks` maps type to an HTTP check; `size` is the unpacked app in bytes;
+    `health_checks` maps type to an HTTP check; `declared` is what else app.json asks for;
+    `size` is the unpacked app in bytes;
     `timings` are seconds per step."""
 
     stack: str
@@ -44,6 +45,7 @@ class Result:
     launch: str = "/app/.paas/launch"
     config_defaults: dict[str, str] = field(default_factory=dict)
     health_checks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    declared: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     files: int = 0
     size: int = 0

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import BuildError
+from .project_path import Part
 
 RESERVED = ".paas"
 
@@ -38,21 +39,28 @@ class Unpacked:
     newest: int
 
 
-def unpack_source(tar: Path, target: Path, limits: SourceLimits = SourceLimits()) -> Unpacked:
-    """Unpack `tar` into `target`, which must exist."""
+def unpack_source(
+    tar: Path, target: Path, limits: SourceLimits = SourceLimits(), below: str = ""
+) -> Unpacked:
+    """Unpack `tar`, or only the folder `below` of it, into `target`, which must exist."""
     entries = size = newest = 0
     links: list[tuple[str, str]] = []
+    part = Part(below)
     try:
         with tarfile.open(tar, "r:*") as archive:
             for member in members(archive):
                 entries, size, newest = entries + 1, size + member.size, max(newest, int(member.mtime))
                 check_limits(entries, size, limits)
+                path = part.inside(checked_path(member.name, limits), member.isdir())
+                if not path:
+                    continue
                 if member.issym():
-                    links.append((checked_path(member.name, limits), member.linkname))
+                    links.append((path, member.linkname))
                 else:
-                    write_member(archive, member, target, checked_path(member.name, limits))
+                    write_member(archive, member, target, path)
     except (tarfile.TarError, EOFError) as error:
         raise BuildError("source_invalid", f"The source archive cannot be read: {error}.") from error
+    part.check()
     # Links come last, so that no member can be written through one.
     for path, link in links:
         write_link(target, path, link)

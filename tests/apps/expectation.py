@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
+WAYS = ("git", "zip")
 RESULTS = ("ok", "failed", "refused")
 
 
@@ -50,6 +51,7 @@ class Expectation:
     config: Mapping[str, str] = field(default_factory=dict)
     buildpacks: tuple[str, ...] = ()
     generate: str = ""
+    by: str = "git"
     output: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     process_types: Mapping[str, str] = field(default_factory=dict)
@@ -71,6 +73,8 @@ def read_expectation(file: Path) -> Expectation:
     expected: Expectation = _filled(Expectation, {"name": file.stem, **document}, file.name)
     if expected.result not in RESULTS:
         raise ValueError(f"{file.name}: result is one of {', '.join(RESULTS)}")
+    if expected.by not in WAYS:
+        raise ValueError(f"{file.name}: by is one of {', '.join(WAYS)}")
     if (expected.result == "failed") != bool(expected.error):
         raise ValueError(f'{file.name}: error belongs to result = "failed", and only to that')
     if expected.result != "ok" and not expected.output:

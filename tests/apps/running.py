@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from tests.apps.expectation import FOLDER, Ask, Expectation
 from tests.e2e.platform import Answer, Platform, Pushed, git, repository, write_files
 
+Send = Callable[[Platform, Path, str], Pushed]
 AUTHOR = ("-c", "user.name=Dev", "-c", "user.email=dev@localhost")
 
 
@@ -48,7 +49,8 @@ def run_app(platform: Platform, expected: Expectation, folder: Path) -> Outcome:
     tree = completed_tree(expected, folder)
     app = made_app(platform, expected)
     try:
-        outcome = push_and_ask(platform, app, tree, expected.http)
+        send = zipped if expected.by == "zip" else Platform.git_push
+        outcome = push_and_ask(platform, app, tree, expected.http, send)
         if expected.again is None or outcome.pushed.code != 0:
             return outcome
         write_files(tree, expected.again.write)
@@ -86,8 +88,36 @@ def made_app(platform: Platform, expected: Expectation) -> str:
     return app
 
 
-def push_and_ask(platform: Platform, app: str, tree: Path, asks: Sequence[Ask]) -> Outcome:
-    pushed = platform.git_push(tree, app)
+def zipped(platform: Platform, tree: Path, app: str) -> Pushed:
+    """Upload the commit as a zip archive by the `paas` command, and follow its build."""
+    archive = tree.with_suffix(".zip")
+    git(tree, "archive", "--format=zip", f"--prefix={tree.name}-main/", "-o", str(archive), "HEAD")
+    environ = platform.environ | {"PAAS_URL": f"http://127.0.0.1:{platform.port('PAAS_API_PORT')}"}
+    command = (
+        sys.executable,
+        "-m",
+        "paas.cli.main",
+        "builds:create",
+        "-a",
+        app,
+        "--source-tar",
+        str(archive),
+    )
+    done = subprocess.run(
+        command,
+        env=environ | {"PAAS_TOKEN": platform.token},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Pushed(done.returncode, done.stdout + done.stderr, 0.0)
+
+
+def push_and_ask(
+    platform: Platform, app: str, tree: Path, asks: Sequence[Ask], send: Send = Platform.git_push
+) -> Outcome:
+    pushed = send(platform, tree, app)
     if pushed.code != 0:
         return Outcome(pushed, error_of(platform, app))
     answers = tuple(answer_to(platform, app, ask) for ask in asks)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.utils import extend_schema, extend_schema_field
@@ -29,12 +28,11 @@ from paas.controller.api.references import (
 from paas.controller.api.rendering import origin
 from paas.controller.api.resource import Resource, actor, app_of, get_row, read, render, render_rows
 from paas.controller.api.secrets import sign, unsign
-from paas.controller.api.source_archives import normalize
-from paas.controller.api.sources import uploaded_file, uploads
+from paas.controller.api.sources import build_of_blob
 from paas.controller.api.streams import plain_view, stream
 from paas.controller.models import Build, Slug
 from paas.controller.selectors.builds import build_output, find_build
-from paas.controller.services.builds import cancel_build, create_build
+from paas.controller.services.builds import cancel_build
 from paas.controller.services.caches import purge_cache
 from paas.errors import NotFound
 
@@ -55,8 +53,10 @@ class BuildpackSerializer(serializers.Serializer[Any]):
 
 
 class SourceVersionSerializer(serializers.Serializer[Any]):
-    checksum = Constant(None)
-    url = Constant(None)
+    """`url`: where the platform fetched it, without the query, in which signed URLs have their secret."""
+
+    checksum = serializers.CharField(source="source.checksum", default=None, allow_null=True)
+    url = serializers.CharField(source="source.url", default=None, allow_null=True)
     version = serializers.CharField(source="commit")
     version_description = serializers.CharField(source="commit_message")
 
@@ -100,12 +100,12 @@ class BuildSerializer(serializers.Serializer[Build]):
 
 
 class NewSourceBlobSerializer(serializers.Serializer[None]):
-    url = serializers.CharField()
+    url = serializers.CharField(max_length=2000)
     version = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=64)
     version_description = serializers.CharField(
         required=False, allow_null=True, allow_blank=True, max_length=500
     )
-    checksum = serializers.CharField(required=False, allow_null=True)
+    checksum = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=80)
 
 
 class NewBuildSerializer(serializers.Serializer[None]):
@@ -169,23 +169,10 @@ class Builds(Resource):
 
     @extend_schema(operation_id="createBuild", request=NewBuildSerializer, responses={201: BuildSerializer})
     def post(self, request: Request, app: str) -> Response:
-        """Build and release an uploaded source (see POST /apps/APP/sources)."""
+        """Build and release an uploaded source (see POST /apps/APP/sources), or one that the platform fetches."""
         found, user = app_of(request, app), actor(request)
         blob = read(request, NewBuildSerializer)["source_blob"]
-        tar = uploads() / f"{uuid4()}.tar"
-        try:
-            normalize(uploaded_file(blob["url"], user.id), tar)
-            build = create_build(
-                user,
-                found,
-                source_file=tar,
-                commit=blob.get("version") or "",
-                commit_message=blob.get("version_description") or "",
-                origin="api",
-            )
-        finally:
-            tar.unlink(missing_ok=True)  # the build has linked it
-        return render_build(request, build, 201)
+        return render_build(request, build_of_blob(user, found, blob), 201)
 
 
 class BuildCache(Resource):

@@ -28,6 +28,7 @@ class Limit:
 
 
 REQUESTS = Limit("requests", 4500, 3600)
+HOOKS = Limit("hooks", 60, 60)  # of one app
 FAILED_LOGINS = Limit("failed-logins", 10, 900)
 
 

@@ -1,12 +1,14 @@
-"""Sources: where a client without git leaves a tar file for a build.
+"""Sources: where a client without git leaves an archive for a build.
 
-In: `POST /apps/APP/sources`, then one PUT of a .tar.gz to the URL from it.  Out: a file under the data folder.
+In: `POST /apps/APP/sources`, then one PUT of an archive to the URL from it.  Out: a file under the data folder.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,7 +24,16 @@ from paas.controller.api.rendering import PayloadTooLarge, origin
 from paas.controller.api.resource import Resource, actor, app_of
 from paas.controller.api.secrets import sign, unsign
 from paas.controller.api.streams import plain_view
+from paas.controller.models import App, Build, User
+from paas.controller.services.builds import create_build
+from paas.controller.services.source_fetching import (
+    build_from_url,
+    check_digest,
+    parse_checksum,
+    tell_submodules,
+)
 from paas.errors import BadRequest, InvalidParams, NotFound
+from paas.sources.archives import normalize
 
 SOURCE_LIMIT = 500 * 1024**2  # bytes of the compressed upload
 SOURCE_SECONDS = 3600  # how long the URLs are good for
@@ -35,7 +46,7 @@ class SourceBlobSerializer(serializers.Serializer[Any]):
 
 
 class SourceSerializer(serializers.Serializer[Any]):
-    """Where to PUT a .tar.gz, and what to give POST /apps/APP/builds as source_blob.url."""
+    """Where to PUT a tar or zip archive, and what to give POST /apps/APP/builds as source_blob.url."""
 
     source_blob = SourceBlobSerializer()
 
@@ -70,7 +81,9 @@ def source_blob(request: HttpRequest, token: str) -> HttpResponseBase:
         receive(request, file)
         return HttpResponse(status=200)
     if not file.exists():
-        raise NotFound("Nothing has been uploaded to this source yet; PUT a .tar.gz to its put_url.")
+        raise NotFound(
+            "Nothing has been uploaded to this source yet; PUT a tar or zip archive to its put_url."
+        )
     return FileResponse(file.open("rb"), content_type="application/gzip")
 
 
@@ -113,6 +126,31 @@ def forget_old_uploads() -> None:
             Path(entry.path).unlink(missing_ok=True)
 
 
+def build_of_blob(user: User, app: App, blob: Mapping[str, Any]) -> Build:
+    """Queue the build of an upload of this platform, which is looked at now, or of a URL, which is fetched later."""
+    url, checksum = blob["url"], parse_checksum(blob.get("checksum") or "")
+    version, message = blob.get("version") or "", blob.get("version_description") or ""
+    if "/source-blobs/" not in url:
+        return build_from_url(user, app, url, checksum, version, message)
+    upload = uploaded_file(url, user.id)
+    check_digest(file_digest(upload) if checksum else "", checksum)
+    tar = uploads() / f"{uuid4()}.tar"
+    try:
+        found = normalize(upload, tar)
+        build = create_build(
+            user, app, source_file=tar, commit=version or found.commit, commit_message=message, origin="api"
+        )
+    finally:
+        tar.unlink(missing_ok=True)  # the build has linked it
+    tell_submodules(build, found.submodules)
+    return build
+
+
+def file_digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 def uploaded_file(url: str, user_id: UUID) -> Path:
     """Return the file behind a source URL that this platform handed to this account. Raises InvalidParams."""
     token = url.rpartition("/source-blobs/")[2]
@@ -124,5 +162,7 @@ def uploaded_file(url: str, user_id: UUID) -> Path:
         ) from error
     file = upload_path(content["id"])
     if content["user"] != str(user_id) or not file.exists():
-        raise InvalidParams("Nothing has been uploaded to source_blob.url yet; PUT a .tar.gz there first.")
+        raise InvalidParams(
+            "Nothing has been uploaded to source_blob.url yet; PUT a tar or zip archive there first."
+        )
     return file

@@ -11,6 +11,8 @@ from paas.controller.models.instances import Instance, OneOff
 from paas.controller.models.networks import Network, NetworkMember
 from paas.controller.models.registry import RegistryBlob, RegistryTag
 from paas.controller.models.releases import Release
+from paas.controller.models.schedules import CronJob, Script
+from paas.controller.models.sources import Delivery, Source
 from paas.controller.models.stacks import Stack, StackTask
 from paas.controller.models.volumes import Volume
 
@@ -20,6 +22,8 @@ __all__ = [
     "BuildLog",
     "Collaborator",
     "Crash",
+    "CronJob",
+    "Delivery",
     "Deployment",
     "Domain",
     "Event",
@@ -34,7 +38,9 @@ __all__ = [
     "Release",
     "RouteVersion",
     "Router",
+    "Script",
     "Slug",
+    "Source",
     "Stack",
     "StackTask",
     "Token",

@@ -29,6 +29,7 @@ class App(models.Model):
     egress = models.JSONField(null=True, blank=True)
     build_egress = models.JSONField(null=True, blank=True)
     buildpacks = models.JSONField(default=list, blank=True)  # references in order; none: detected
+    source_path = models.CharField(max_length=500, blank=True)  # the folder of its repository; '': all of it
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     released_at = models.DateTimeField(null=True, blank=True)

@@ -23,6 +23,7 @@ class Slug(models.Model):
     buildpacks = models.JSONField(default=list)  # [{"name", "version"}]
     commit = models.CharField(max_length=64, blank=True)
     commit_message = models.CharField(max_length=500, blank=True)
+    declared = models.JSONField(default=dict)  # by its app.json: {"formation", "scripts", "cron"}
     stack = models.CharField(max_length=64)
     abi = models.JSONField(default=dict)  # what it was built against: {"os", "python", "node"}
     # {process type: its image as `selectors.prebuilt.Prebuilt`}; empty: built here. Then `digest` is that of `web`.
@@ -47,14 +48,15 @@ class Build(models.Model):
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
     origin = models.CharField(
         max_length=16, default="git"
-    )  # git: a pusher waits for it; api, image: nobody does
+    )  # git: a pusher waits for it; api, image, source, hook: nobody does
     commit = models.CharField(max_length=64, blank=True)
     commit_message = models.CharField(max_length=500, blank=True)
     source_file = models.CharField(max_length=300)  # path of the source tar under the data folder
+    source = models.JSONField(default=dict)  # to be fetched: {"kind": "url"|"git", "url", "ref", "checksum"}
     image = models.JSONField(default=dict)  # of a prebuilt one: {"source", "process_type", "manifest", "by"}
     credentials_encrypted = models.BinaryField(
         default=b""
-    )  # for the registry; dropped when the build is over
+    )  # for the registry, or the source's whole URL; dropped when the build is over
     slug = models.ForeignKey(Slug, null=True, on_delete=models.SET_NULL, related_name="builds")
     release = models.ForeignKey(
         "controller.Release", null=True, on_delete=models.SET_NULL, related_name="builds"

@@ -53,6 +53,10 @@ def _buildpacks(data: Data) -> str:
     return f"chose the buildpacks {chosen}" if chosen else "left the buildpack to detection"
 
 
+def _path(data: Data) -> str:
+    return f"chose the folder {data['path']} of the source" if data.get("path") else "chose the whole source"
+
+
 def _commit(words: str) -> Callable[[Data], str]:
     def say(data: Data) -> str:
         commit = str(data.get("commit") or "")[:8]
@@ -103,6 +107,11 @@ WORDS: dict[str, Words] = {
     "one_off.stop": "stopped {name}",
     "push.accept": _commit("finished a push"),
     "release.create": _release,
+    "script.fail": "noted that {name} failed",
+    "source.connect": "connected the app to {url}, branch {branch}",
+    "source.disconnect": "disconnected the app from {url}",
+    "source.path": _path,
+    "source.secret": "replaced the secret of the hook",
     "token.create": _token("made an API token"),
     "token.describe": _token("described an API token as"),
     "token.revoke": "revoked an API token",

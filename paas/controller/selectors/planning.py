@@ -110,10 +110,20 @@ def _deployment(deployment: Deployment, routers: list[Router]) -> DeploymentView
 
 def release_command(release: Release) -> str:
     """Return the release phase's command: of a deploy, and of another change that overtakes one with its code."""
-    command: str = release.slug.process_types.get("release", "") if release.slug else ""
+    command = _declared_command(release)
     if not command or release.kind == Release.Kind.DEPLOY:
         return command
     return "" if release.kind == Release.Kind.ROLLBACK or _has_been_released(release) else command
+
+
+def _declared_command(release: Release) -> str:
+    """The process type `release`, after Dokku's `predeploy` script if app.json has one."""
+    if release.slug is None:
+        return ""
+    scripts: dict[str, str] = release.slug.declared.get("scripts", {})
+    words = [scripts.get("predeploy", ""), str(release.slug.process_types.get("release", ""))]
+    given = [one for one in words if one]
+    return given[0] if len(given) == 1 else " && ".join(f"( {one} )" for one in given)
 
 
 def _has_been_released(release: Release) -> bool:

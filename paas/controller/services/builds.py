@@ -10,7 +10,7 @@ import os
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
 import msgspec
@@ -19,7 +19,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from paas.controller import streams
-from paas.controller.models import App, Build, Deployment, Release, Slug, User
+from paas.controller.encryption import encrypt
+from paas.controller.models import App, Build, Deployment, Release, Slug, Source, User
 from paas.controller.queue import enqueue, send
 from paas.controller.redis_connection import RedisError, client
 from paas.controller.selectors.prebuilt import Prebuilt
@@ -29,6 +30,7 @@ from paas.controller.services.locking import lock_app, lock_app_if_there
 from paas.controller.services.releases import release_slug
 from paas.controller.texts import storable
 from paas.errors import Conflict, InvalidParams
+from paas.scheduler.cron import following, parse
 from paas.scheduler.model import Phase
 from runtime.model import ImageRef, Rootfs
 
@@ -73,6 +75,26 @@ class DeclaredCheck(msgspec.Struct, frozen=True, omit_defaults=True):
     command: Annotated[tuple[Text, ...], msgspec.Meta(max_length=100)] = ()
 
 
+class DeclaredSize(msgspec.Struct, frozen=True, omit_defaults=True):
+    quantity: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
+    size: Text = ""
+
+
+class DeclaredCron(msgspec.Struct, frozen=True, omit_defaults=True):
+    command: Text
+    schedule: Text
+    policy: Literal["allow", "forbid", "replace"] = "allow"
+    maintenance: bool = False
+
+
+class Declared(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What app.json asks for besides health checks."""
+
+    formation: Annotated[dict[ProcessType, DeclaredSize], msgspec.Meta(max_length=100)] = {}
+    scripts: Annotated[dict[Text, Text], msgspec.Meta(max_length=10)] = {}
+    cron: Annotated[tuple[DeclaredCron, ...], msgspec.Meta(max_length=100)] = ()
+
+
 class Result(msgspec.Struct, frozen=True):
     """What the controller takes from a build's `result.json`; the rest of it is for people."""
 
@@ -80,6 +102,7 @@ class Result(msgspec.Struct, frozen=True):
     config_defaults: Annotated[dict[Variable, Text], msgspec.Meta(max_length=200)] = {}
     buildpacks: Annotated[tuple[UsedBuildpack, ...], msgspec.Meta(max_length=20)] = ()
     health_checks: Annotated[dict[ProcessType, DeclaredCheck], msgspec.Meta(max_length=100)] = {}
+    declared: Declared = Declared()
     error: Failure | None = None
 
 
@@ -91,17 +114,21 @@ def create_build(
     user: User | None,
     app: App,
     *,
-    source_file: Path,
+    source_file: Path | None = None,
+    source: dict[str, str] | None = None,
+    secret: str = "",
     commit: str = "",
     commit_message: str = "",
     origin: str = "api",
     received: float | None = None,
 ) -> Build:
-    """Queue a build of `source_file`, which is linked into the platform's keeping. Raises Conflict while one runs."""
+    """Queue a build of `source_file`, which is linked into the platform's keeping, or of a `source` that its worker
+    fetches; `secret` is what it needs for that and nobody sees. Raises Conflict while one runs."""
     build_id = uuid4()
     kept = source_path(build_id)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    os.link(source_file, kept)
+    if source_file is not None:
+        os.link(source_file, kept)
     try:
         with transaction.atomic():
             app = lock_app(app.id)
@@ -115,6 +142,8 @@ def create_build(
                 commit=storable(commit)[:64],
                 commit_message=storable(commit_message)[:500],
                 source_file=str(kept),
+                source=source or {},
+                credentials_encrypted=encrypt(secret.encode()) if secret else b"",
                 stack=app.stack,
                 timings={} if received is None else {"receive": round(received, 3)},
             )
@@ -216,6 +245,7 @@ def succeed(
             buildpacks=[msgspec.to_builtins(pack) for pack in result.buildpacks],
             commit=build.commit,
             commit_message=build.commit_message,
+            declared=msgspec.to_builtins(result.declared),
             stack=build.stack,
             abi={} if images else stack_abi(build.stack),
             images={type_: msgspec.to_builtins(image) for type_, image in (images or {}).items()},
@@ -275,6 +305,8 @@ def _close(build: Build) -> None:
     build_output.keep(build.id)
     Build.objects.filter(id=build.id).exclude(credentials_encrypted=b"").update(credentials_encrypted=b"")
     source_path(build.id).unlink(missing_ok=True)
+    if Source.objects.filter(app_id=build.app_id).exclude(waiting_commit="").exists():
+        send("sources.start_waiting", str(build.app_id))  # pushed elsewhere while this one ran
     for waiting in build_queue.waiting_builds()[:1]:
         send("builds.run_build", waiting)
     build_queue.tell_waiting()
@@ -294,9 +326,24 @@ def read_result(text: str) -> Result:
     The tenant's code ran beside the builder and can have written it: nothing in it is taken on trust.
     """
     try:
-        return msgspec.json.decode(text, type=Result)
+        result = msgspec.json.decode(text, type=Result)
     except ValueError as error:
         logger.warning("a build's result cannot be used: %s", error)
+    else:
+        check_schedules(result.declared)
+        return result
     raise InvalidParams(
         "The build ended without saying what it built; push again, and report it if it stays so."
     )
+
+
+def check_schedules(declared: Declared) -> None:
+    """Raise InvalidParams for a scheduled command that never could come up."""
+    for number, entry in enumerate(declared.cron, start=1):
+        try:
+            following(parse(entry.schedule), timezone.now())
+        except ValueError as error:
+            message = (
+                f"app.json cannot be used: entry {number} of `cron`: {error}. Correct it and push again."
+            )
+            raise InvalidParams(message, id="app_json_invalid") from error

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from paas.controller.models import App, Deployment, Host, Instance, OneOff, Release, RouteVersion
 from paas.controller.queue import enqueue
-from paas.controller.services import build_output, events
+from paas.controller.services import build_output, cron, events, scripts
 from paas.controller.services.locking import lock_hosts, lock_instances
 from paas.scheduler.model import Phase
 
@@ -35,7 +35,7 @@ def start(app: App, release: Release) -> None:
             end(older, Deployment.Status.SUPERSEDED, now, "superseded", message)
         else:
             if older.phase == Phase.CUTOVER:
-                build_output.deployed(older)
+                _went_live(older)
             end(older, Deployment.Status.SUCCEEDED, now)
     if release.slug_id is None:
         Release.objects.filter(id=release.id).update(status=Release.Status.SUCCEEDED)
@@ -69,7 +69,7 @@ def advance(deployment: Deployment, to: Phase, now: datetime) -> None:
         Release.objects.filter(id=deployment.release_id).update(
             status=Release.Status.SUCCEEDED, updated_at=now
         )
-        build_output.deployed(deployment)
+        _went_live(deployment)
     elif to is Phase.DONE:
         deployment.status = Deployment.Status.SUCCEEDED
         deployment.finished_at = now
@@ -88,6 +88,13 @@ def _note_phase(deployment: Deployment, now: datetime) -> None:
             parts = {"pull": pull, "boot": seconds - pull}
     timed = {name: round(value, 3) for name, value in parts.items()}
     deployment.timings = {**deployment.timings, **timed}
+
+
+def _went_live(deployment: Deployment) -> None:
+    """Tell its pusher, and note what its code asks to be run from now on."""
+    scripts.note(deployment)
+    cron.follow_release(deployment)
+    build_output.deployed(deployment)
 
 
 def _cut_over(deployment: Deployment) -> None:

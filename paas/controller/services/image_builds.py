@@ -20,6 +20,7 @@ from paas.controller.selectors.prebuilt import SHELL, WEB, Prebuilt
 from paas.controller.services import builds, prebuilt
 from paas.controller.services.images import builder_image
 from paas.controller.services.registries import blobs
+from paas.controller.services.source_fetching import files_of
 from paas.errors import InvalidParams
 from paas.oci.errors import ImageError
 from paas.oci.flatten import Flattened
@@ -30,7 +31,7 @@ from paas.slugbuilder.dockerfile.heroku_yml import FILE as HEROKU_YML
 from paas.slugbuilder.dockerfile.heroku_yml import parse_heroku_yml
 from paas.slugbuilder.dockerfile.instructions import base_images
 from paas.slugbuilder.dockerfile.plan import Orders, Plan, Process, Target, dump_orders
-from paas.slugbuilder.dockerfile.source_files import Unreadable, read_files
+from paas.slugbuilder.dockerfile.source_files import Unreadable
 from paas.slugbuilder.errors import BuildError
 from paas.slugbuilder.procfile import parse_procfile
 from runtime.model import IMAGE_BUILD, Account, ImageRef, JobInput, JobOutput, JobSpec, Rootfs
@@ -50,7 +51,7 @@ def plan_of(build: Build) -> Plan | None:
     if build.app.buildpacks:
         return None
     try:
-        found = read_files(builds.source_path(build.id), (HEROKU_YML, DOCKERFILE, PROCFILE, BUILDPACKS))
+        found = files_of(build, (HEROKU_YML, DOCKERFILE, PROCFILE, BUILDPACKS))
         if BUILDPACKS in found:
             return None
         plan = parse_heroku_yml(found[HEROKU_YML].decode(errors="replace")) if HEROKU_YML in found else None
@@ -112,7 +113,7 @@ def order(build: Build, plan: Plan, spec: JobSpec) -> JobSpec:
 def _stacks(build: Build, plan: Plan) -> dict[str, list[dict[str, str]]]:
     """Return the layers of the stacks that the Dockerfiles begin with. Raises InvalidParams for what is no image."""
     names = {target.dockerfile for target in plan.targets}
-    texts = read_files(builds.source_path(build.id), names)
+    texts = files_of(build, names)
     bases = {base for text in texts.values() for base in base_images(text.decode(errors="replace"))}
     found = {}
     for base in bases:

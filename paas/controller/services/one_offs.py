@@ -33,6 +33,7 @@ from runtime.model import ExitInfo, ExitReason, JobState, encode
 RUN_TIMEOUT = 24 * 3600.0
 RELEASE_TIMEOUT = 3600.0
 TYPE = re.compile(r"[A-Za-z0-9_-]{1,32}")
+TOLD = frozenset({"postdeploy", "deployed", "cron"})  # nobody waits for them: their end is told in the log
 LOST = ExitInfo(reason=ExitReason.LOST)
 
 
@@ -80,6 +81,12 @@ def run_release_command(deployment: Deployment, host: Host, command: str) -> One
     """Start the release phase of a deployment. There is at most one per deployment."""
     run = Run(command, DEFAULT_SIZE, process_type="release")
     return _create(deployment.release, host, run, RELEASE_TIMEOUT, deployment=deployment)
+
+
+def run_of_release(release: Release, command: str, process_type: str) -> OneOff:
+    """Start a command that the app's code asks for. Raises Unavailable when no host is ready."""
+    run = Run(command, DEFAULT_SIZE, process_type=process_type)
+    return _create(release, _ready_host(release), run, RUN_TIMEOUT)
 
 
 def _create(
@@ -155,3 +162,5 @@ def finished(one_off: OneOff, state: str, exit: ExitInfo | None, now: datetime) 
     over = running.update(state=state, exit=stored_exit(exit), finished_at=now, updated_at=now)
     if over and one_off.deployment_id:
         enqueue("planning.reconcile_app", str(one_off.app_id))
+    if over and one_off.name.partition(".")[0] in TOLD:
+        enqueue("schedules.tell_end", str(one_off.id))

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from paas.controller.encryption import decrypt_config, encrypt_config
 from paas.controller.models import App, Deployment, OneOff, Release, Slug, Stack, User
-from paas.controller.selectors.formation import DEFAULT_SIZE
+from paas.controller.selectors.formation import DEFAULT_SIZE, SIZES
 from paas.controller.selectors.releases import newest_release
 from paas.controller.selectors.volumes import Binding
 from paas.controller.services import deployments, events, logs
@@ -124,7 +124,9 @@ def release_slug(
 
 
 def formation_for(slug: Slug, before: Formation) -> Formation:
-    """Carry quantities and sizes over to the slug's process types; `web` starts with one, others with none."""
+    """Carry quantities and sizes over to the slug's process types; `web` starts with one, others with none. The first
+    deploy starts with what app.json says."""
+    before = before or known_sizes(slug.declared.get("formation", {}))
     return {
         type_: {
             "command": command,
@@ -133,6 +135,14 @@ def formation_for(slug: Slug, before: Formation) -> Formation:
         }
         for type_, command in slug.process_types.items()
         if type_ != "release"
+    }
+
+
+def known_sizes(declared: Formation) -> Formation:
+    """Sizes that are not here, such as Heroku's smallest ones, are the default one."""
+    return {
+        type_: {**entry, "size": entry.get("size") if entry.get("size") in SIZES else DEFAULT_SIZE}
+        for type_, entry in declared.items()
     }
 
 

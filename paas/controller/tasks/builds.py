@@ -26,10 +26,19 @@ from paas.controller.selectors import specs
 from paas.controller.selectors.caches import cache_name
 from paas.controller.selectors.config import config_vars
 from paas.controller.selectors.planning import describe_exit
-from paas.controller.services import build_output, build_queue, builds, image_builds, prebuilt
+from paas.controller.services import (
+    build_output,
+    build_queue,
+    builds,
+    declared,
+    image_builds,
+    prebuilt,
+    source_fetching,
+)
 from paas.controller.services.build_fences import limit_met
 from paas.controller.services.buildpacks import builder_arguments
 from paas.controller.services.images import builder_image
+from paas.controller.services.source_fetching import source_arguments
 from paas.errors import InvalidParams
 from paas.oci.errors import ImageError
 from paas.oci.fetch import Cancelled
@@ -79,6 +88,8 @@ def run_build(build_id: str) -> None:
             if build.image:
                 prebuilt.run(build, lambda: builds.beat(build.id, worker))
             else:
+                source_fetching.bring(build, lambda: builds.beat(build.id, worker))
+                declared.prepare(build)
                 _run(build, worker)
     except (Lost, Cancelled):
         logger.info("build %s is no longer ours", build_id)
@@ -162,7 +173,15 @@ def job_spec(build: Build) -> JobSpec:
         owner=str(build.app_id),
         name="build",
         rootfs=specs.build_rootfs(stack, builder),
-        argv=(*BUILDER, "--stack", build.stack, "--result", RESULT_PATH, *builder_arguments(build.app)),
+        argv=(
+            *BUILDER,
+            "--stack",
+            build.stack,
+            "--result",
+            RESULT_PATH,
+            *builder_arguments(build.app),
+            *source_arguments(build.app),
+        ),
         env=env,
         hostname="build",
         limits=specs.build_limits(),

@@ -18,9 +18,21 @@ from django.utils import timezone
 
 from paas import authority
 from paas.controller import streams
-from paas.controller.models import App, Build, Event, JoinToken, OneOff, Release, Slug, StackTask, Token
+from paas.controller.models import (
+    App,
+    Build,
+    Delivery,
+    Event,
+    JoinToken,
+    OneOff,
+    Release,
+    Slug,
+    Source,
+    StackTask,
+    Token,
+)
 from paas.controller.redis_connection import RedisError, client
-from paas.controller.services import logs, registry, releases
+from paas.controller.services import logs, registry, releases, sources
 from paas.controller.services.images import forget_unused
 from runtime.tls import CONTROLLER
 
@@ -29,6 +41,7 @@ logger = logging.getLogger(__name__)
 EVENTS_KEPT = timedelta(days=365)
 ONE_OFFS_KEPT = timedelta(days=1)
 SLUGS_KEPT = timedelta(hours=1)  # of slugs that no release names (yet)
+DELIVERIES_KEPT = timedelta(days=90)  # a hook that is sent again after that starts a build
 EXPIRED_TOKENS_KEPT = timedelta(days=30)
 ORPHAN_SECONDS = 3600.0
 
@@ -65,6 +78,7 @@ def prune_rows() -> None:
     Release.objects.filter(status=Release.Status.PENDING, deployments__isnull=True).update(status="failed")
     Token.objects.filter(expires_at__lt=now - EXPIRED_TOKENS_KEPT).delete()
     StackTask.objects.filter(finished_at__lt=now - EVENTS_KEPT).delete()
+    Delivery.objects.filter(created_at__lt=now - DELIVERIES_KEPT).delete()
     JoinToken.objects.filter(expires_at__lt=now).delete()
     Session.objects.filter(expire_date__lt=now).delete()
 
@@ -97,6 +111,15 @@ def sweep_sources() -> None:
     files = _orphans("sources", "*.tar", {f"{one}.tar" for one in active})
     for file in files:
         file.unlink(missing_ok=True)
+    for folder in _orphans("sources", ".fetch-*", set()):  # of a worker that was killed
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_waiting_sources() -> None:
+    """Commits that were pushed elsewhere while a build ran, and whose hint was lost."""
+    idle = Source.objects.exclude(waiting_commit="").exclude(app__builds__status__in=["pending", "building"])
+    for app_id in list(idle.values_list("app_id", flat=True)):
+        sources.start_waiting(str(app_id))
 
 
 def sweep_repositories() -> None:
@@ -134,6 +157,7 @@ CHORES: tuple[Callable[[], None], ...] = (
     sweep_registry,
     sweep_pulls,
     sweep_sources,
+    start_waiting_sources,
     sweep_repositories,
     sweep_logs,
 )

@@ -47,7 +47,7 @@ def build_images(orders: Orders, request: Request, work: Workspace) -> Result:
     for folder in (source, work.app / OUT):
         folder.mkdir()
     with work.timed("unpack"):
-        unpack_source(request.source, source)
+        unpack_source(request.source, source, below=request.project_path)
     secrets = write_secrets(work)
     namespaces.enter()
     shown = work.app / "context"

@@ -39,12 +39,14 @@ class Made:
     launcher: bool = False
 
 
-def references_of(chosen: Chosen, work: Workspace) -> tuple[Reference, ...]:
-    """The app's settings, else the file `.buildpacks`, else none: then the buildpack is detected."""
+def references_of(chosen: Chosen, work: Workspace, declared: tuple[str, ...] = ()) -> tuple[Reference, ...]:
+    """The app's settings, else the file `.buildpacks`, else what app.json declares, else none: then the buildpack is
+    detected."""
     file = work.app / FILE
     given = list(chosen.references)
     if not given and file.is_file():
         given = parse_list(file.read_text("utf-8", "replace"))
+    given = given or list(declared)
     if len(given) > MOST:
         raise BuildError(
             "buildpack_invalid", f"{len(given)} buildpacks are more than the {MOST} that an app can have."

@@ -1,0 +1,111 @@
+"""Scheduled commands: the `cron` of the app.json whose release serves, each time a one-off of that release.
+
+In: releases that go live, the time.  Out: one-offs, at most one for each time that a schedule names.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from paas.controller.models import App, CronJob, Deployment, OneOff
+from paas.controller.services import logs, one_offs
+from paas.controller.services.locking import lock_app_if_there
+from paas.errors import Unavailable
+from paas.scheduler.cron import following, parse
+
+LATE = timedelta(hours=1)  # a time that was missed by more is not made up for
+AT_ONCE = 10  # scheduled one-offs of an app
+TYPE = "cron"
+
+
+def entries(app: App) -> list[dict[str, Any]]:
+    """Return what the serving release declares."""
+    release = app.current_release
+    found: list[dict[str, Any]] = release.slug.declared.get("cron", []) if release and release.slug else []
+    return found
+
+
+def follow_release(deployment: Deployment) -> None:
+    """Take over the schedule of a release that serves from now on; what stays keeps its next time.
+
+    Entries that are gone are noticed when they come up: most apps have none, and this costs them nothing.
+    """
+    slug = deployment.release.slug
+    declared: list[dict[str, Any]] = slug.declared.get("cron", []) if slug else []
+    if not declared:
+        return
+    before = {one.number: one for one in CronJob.objects.filter(app_id=deployment.app_id)}
+    for number, entry in enumerate(declared):
+        known = before.get(number)
+        if known is not None and (known.schedule, known.command) == (entry["schedule"], entry["command"]):
+            continue
+        fields = {
+            "schedule": entry["schedule"],
+            "command": entry["command"],
+            "last_at": None,
+            "one_off": None,
+        }
+        due = following(parse(entry["schedule"]), timezone.now())
+        CronJob.objects.update_or_create(
+            app_id=deployment.app_id, number=number, defaults={**fields, "next_at": due}
+        )
+    CronJob.objects.filter(app_id=deployment.app_id, number__gte=len(declared)).delete()
+
+
+def due_apps(now: datetime) -> list[str]:
+    due = CronJob.objects.filter(next_at__lte=now).values_list("app_id", flat=True)
+    return [str(one) for one in dict.fromkeys(due)]
+
+
+def start_due(app_id: str, now: datetime) -> None:
+    """Start what has come up, each time once: its row moves on in the transaction that makes the one-off."""
+    with transaction.atomic():
+        if lock_app_if_there(UUID(app_id)) is None:
+            return
+        app = App.objects.select_related("current_release__slug", "current_release__app").get(id=app_id)
+        declared = entries(app)
+        for job in CronJob.objects.filter(app=app, next_at__lte=now).select_related("one_off"):
+            entry = declared[job.number] if job.number < len(declared) else None
+            if entry is None or (entry["schedule"], entry["command"]) != (job.schedule, job.command):
+                job.delete()
+            else:
+                _take(app, job, entry, now)
+
+
+def _take(app: App, job: CronJob, entry: dict[str, Any], now: datetime) -> None:
+    refusal = _refusal(app, job, entry, now)
+    if not refusal:
+        try:
+            assert app.current_release is not None
+            job.one_off = one_offs.run_of_release(app.current_release, job.command, TYPE)
+        except Unavailable:
+            return  # tried again until it is too late
+        job.last_at = now
+        logs.say(app.id, f"{job.one_off.name} starts by its schedule {job.schedule}: {job.command}")
+    else:
+        logs.say(app.id, f"Not started at {job.next_at:%H:%M} UTC: {job.command} ({refusal})")
+    job.next_at = following(parse(job.schedule), now)
+    job.save()
+
+
+def _refusal(app: App, job: CronJob, entry: dict[str, Any], now: datetime) -> str:
+    """Return why it is left out this time, '' when it is not."""
+    if now - job.next_at > LATE:
+        return "the platform was away for too long"
+    if app.maintenance and not entry.get("maintenance"):
+        return "the app is in maintenance mode"
+    running = OneOff.objects.filter(app=app, name__startswith=f"{TYPE}.", finished_at__isnull=True)
+    mine = job.one_off if job.one_off is not None and job.one_off.finished_at is None else None
+    policy = entry.get("policy", "allow")
+    if mine is not None and policy == "forbid":
+        return f"{mine.name} of the time before still runs"
+    if mine is not None and policy == "replace":
+        one_offs.stop_one_off(None, mine)
+    if running.count() >= AT_ONCE:
+        return f"{AT_ONCE} scheduled commands of the app run already"
+    return ""
