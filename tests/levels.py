@@ -29,6 +29,7 @@ ALONE = ("integration", "system", "e2e")  # levels with tests that are marked so
 STEP_SECONDS = 2400.0
 END_SECONDS = 90.0  # for a step that was told to stop: its tests clean up
 BESIDE, BY_ITSELF = ("-m", "not alone"), ("-m", "alone")
+PULSE_SECONDS = 300.0
 NO_TESTS = 5  # pytest's exit status
 PYTHON = sys.executable
 Environ = dict[str, str]
@@ -106,7 +107,8 @@ class Run:
         self.failures.touch()
         self.results: list[Result] = []
         self._threads: list[threading.Thread] = []
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._began = time.monotonic()
+        self._running: dict[subprocess.Popen[bytes], str] = {}
         self._printing = threading.Lock()
         self._stopped = threading.Event()
 
@@ -128,7 +130,15 @@ class Run:
         for thread in self._threads:
             thread.start()
         for thread in self._threads:
-            thread.join()
+            while thread.is_alive():
+                thread.join(PULSE_SECONDS)
+                self._say_what_runs(thread)
+
+    def _say_what_runs(self, thread: threading.Thread) -> None:
+        """Somebody who sees nothing for long would take the run for dead."""
+        if thread.is_alive() and len(self._threads) > 1:
+            minutes = (time.monotonic() - self._began) / 60
+            print(f"({minutes:.0f} min: {', '.join(self._running.values())})", flush=True)
 
     def _lane(self, waiting: deque[Step], run: Callable[[Step, Environ], int], environ: Environ) -> None:
         while not self._stopped.is_set():
@@ -136,10 +146,12 @@ class Run:
                 step = waiting.popleft()
             except IndexError:
                 return
-            began = time.monotonic()
-            code = run(step, environ)
-            if code != NO_TESTS or not step.name.endswith(" alone"):
-                self.note(step.name, began, failed=code != 0)
+            began, code = time.monotonic(), 1
+            try:
+                code = run(step, environ)
+            finally:
+                if code != NO_TESTS or not step.name.endswith(" alone"):
+                    self.note(step.name, began, failed=code != 0)
 
     def note(self, name: str, began: float, *, failed: bool) -> None:
         self.results.append(Result(name, time.monotonic() - began, failed))
@@ -165,7 +177,7 @@ class Run:
         process = subprocess.Popen(
             step.command, stdout=output, stderr=output, env=environ, start_new_session=True
         )
-        self._running.add(process)
+        self._running[process] = step.name
         try:
             if self._stopped.is_set():
                 _interrupt(process)
@@ -178,7 +190,7 @@ class Run:
             _end(process)
             return 1
         finally:
-            self._running.discard(process)
+            del self._running[process]
 
     def stop(self) -> None:
         """Interrupt what runs, as Ctrl-C does; its tests clean up."""
@@ -263,7 +275,8 @@ def main(words: Sequence[str]) -> int:
         checking, left = time.monotonic(), what_is_left(before)
         run.note("leftovers", checking, failed=bool(left))
         failures = run.failures.read_text().splitlines()
-        failures += [f"left behind: {line}" for line in sorted(left)]
+    if left:
+        print("\nLeft behind by the tests:", *sorted(left), sep="\n")
     print(report(run.results, failures, time.monotonic() - began))
     return int(any(one.failed for one in run.results))
 
