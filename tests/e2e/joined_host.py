@@ -11,6 +11,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,11 +22,14 @@ from paas.supervisor.subnets import tag
 from tests.e2e.platform import ROOT, until
 
 JOIN_DEADLINE = 60.0
+ROUTER_PORT = 8080
+NAME_SERVER = "127.0.0.53"
+BEYOND, BEYOND_PORT = ".beyond.example", 7000
 
 
 @dataclass
 class Machine:
-    """`near` is the platform's address on the cable between the two, `address` this machine's."""
+    """Addresses on the cable: `near` is the platform's, `address` this machine's, `beyond` a stranger's."""
 
     name: str
     namespace: str
@@ -34,8 +38,13 @@ class Machine:
     address: str
     subnet: str
     home: Path
+    beyond: str
     process: subprocess.Popen[bytes] | None = None
     logs: list[Path] = field(default_factory=list)
+
+    @property
+    def resolv_conf(self) -> Path:
+        return self.home.with_suffix(".resolv")
 
     @property
     def environ(self) -> dict[str, str]:
@@ -48,11 +57,17 @@ class Machine:
             words, capture_output=True, text=True, check=False, timeout=timeout, env=self.environ
         )
 
+    def entered(self) -> list[str]:
+        """The start of a command there: in its network, with its own name servers."""
+        script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+        own = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, str(self.resolv_conf)]
+        return ["nsenter", f"--net=/run/netns/{self.namespace}", *own]
+
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Run `script/join --foreground …` there, until it says that it is a host."""
         log = self.home.with_suffix(f".{len(self.logs)}.log")
         self.logs.append(log)
-        command = ["nsenter", f"--net=/run/netns/{self.namespace}", str(ROOT / "script/join"), *arguments]
+        command = [*self.entered(), str(ROOT / "script/join"), *arguments]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [*command, "--foreground"],
@@ -73,7 +88,8 @@ class Machine:
     def join(self, command: str) -> None:
         """Run what `paas hosts:token` printed."""
         words = command.removeprefix("sudo script/join ").split()
-        self.start(*words, "--name", self.name, "--subnet", self.subnet)
+        edge = ("--router", "--router-bind", f"{self.address}:{ROUTER_PORT}")
+        self.start(*words, "--name", self.name, "--subnet", self.subnet, *edge)
 
     def kill(self) -> None:
         """Pull the plug: the cable, then every process that runs the host."""
@@ -146,7 +162,10 @@ def second_machine() -> Iterator[Machine]:
         address=f"{network}.2",
         subnet=f"10.{random.randrange(100, 200)}.{third}.0/24",
         home=Path(tempfile.mkdtemp(prefix="j", dir="/tmp")),
+        beyond=f"{network}.77",
     )
+    machine.resolv_conf.write_text(f"nameserver {NAME_SERVER}\n")
+    beyond: list[subprocess.Popen[bytes]] = []
     left: list[str] = []
     try:
         _ip("netns", "add", machine.namespace)
@@ -160,6 +179,8 @@ def second_machine() -> Iterator[Machine]:
             ("route", "add", "default", "via", machine.near),
         ):
             _ip("-n", machine.namespace, *words)
+        _ip("addr", "add", f"{machine.beyond}/24", "dev", machine.cable)
+        beyond += [_names(machine), _listener(machine)]
         yield machine
     finally:
         try:
@@ -168,12 +189,57 @@ def second_machine() -> Iterator[Machine]:
         finally:
             if machine.process is not None and machine.process.poll() is None:
                 machine.process.kill()
+            for one in beyond:
+                one.kill()
+                one.wait()
+            machine.resolv_conf.unlink(missing_ok=True)
             subprocess.run(["ip", "netns", "del", machine.namespace], check=False)
             subprocess.run(["ip", "link", "del", machine.cable], check=False, capture_output=True)
             shutil.rmtree(machine.home, ignore_errors=True)
             for log in machine.logs:
                 log.unlink(missing_ok=True)
     assert not left, left
+
+
+def _names(machine: Machine) -> subprocess.Popen[bytes]:
+    """The name server of the second machine: every name below BEYOND is somebody on the cable, no other exists."""
+    return _serving(
+        f"""
+import socket
+from runtime.network.dns import Code, parse, render
+server = socket.socket(type=socket.SOCK_DGRAM)
+server.bind(({NAME_SERVER!r}, 53))
+print("up", flush=True)
+while True:
+    data, client = server.recvfrom(4096)
+    query = parse(data)
+    if query is not None:
+        known = query.name.endswith({BEYOND!r})
+        answer = render(query, [{machine.beyond!r}] if known else [], Code.OK if known else Code.NO_SUCH_NAME)
+        server.sendto(answer, client)
+""",
+        "nsenter",
+        f"--net=/run/netns/{machine.namespace}",
+    )
+
+
+def _listener(machine: Machine) -> subprocess.Popen[bytes]:
+    """Somebody on the cable who takes connections at BEYOND_PORT."""
+    return _serving(
+        f"""
+import socket
+server = socket.create_server(({machine.beyond!r}, {BEYOND_PORT}))
+print("up", flush=True)
+while True: server.accept()[0].close()
+"""
+    )
+
+
+def _serving(program: str, *before: str) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen([*before, sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=ROOT)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    return process
 
 
 def _ip(*words: str) -> None:

@@ -25,6 +25,7 @@ class Load:
     host: str
     rate: float = 200.0
     path: str = "/"
+    address: str = "127.0.0.1"
     bodies: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     sent: int = 0
@@ -67,7 +68,7 @@ class Load:
 
     async def _one(self, session: aiohttp.ClientSession, at: float) -> None:
         began = time.monotonic()
-        url = f"http://127.0.0.1:{self.port}{self.path}"
+        url = f"http://{self.address}:{self.port}{self.path}"
         try:
             timeout = aiohttp.ClientTimeout(total=TIMEOUT)
             async with session.get(url, headers={"Host": self.host}, timeout=timeout) as answer:

@@ -6,9 +6,11 @@ import http.client
 import ipaddress
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 import pytest
 
 from runtime.tls import CONTROLLER, Credentials, client_context
-from tests.e2e.joined_host import Machine, second_machine
+from tests.e2e.joined_host import BEYOND, BEYOND_PORT, ROUTER_PORT, Machine, second_machine
 from tests.e2e.load import Load
 from tests.e2e.platform import PORTS, ROOT, Platform, repository, until
 
@@ -39,11 +41,21 @@ def ask(address):
     url = f"http://{address}:{os.environ['PORT']}/"
     return json.loads(urllib.request.urlopen(url, timeout=5).read())['address']
 
+def way(host, port):
+    try:
+        socket.create_connection((host, port), 10).close()
+        return 'open'
+    except OSError as error:
+        return 'gaierror' if isinstance(error, socket.gaierror) else 'OSError'
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     def log_message(self, *words): pass
     def do_GET(self):
         said = {'dyno': os.environ['DYNO'], 'address': own()}
+        if self.path.startswith('/way/'):
+            host, port = self.path.split('/')[2:]
+            said['way'] = way(host, int(port))
         if self.path == '/peers':
             said['peers'] = [ask(address) for address in peers()]
         body = json.dumps(said).encode()
@@ -108,6 +120,15 @@ class Two:
     def instances(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.platform.api("GET", f"/apps/{self.app}/dynos").json()
         return [row for row in rows if row["type"] == "web"]
+
+    def built_on(self, app: str) -> list[str]:
+        """The hosts that built it, by the database: no door tells."""
+        hosts = (
+            "select h.name from controller_build b join controller_host h on h.id = b.host_id "
+            "join controller_app a on a.id = b.app_id where a.name = ?"
+        )
+        with closing(sqlite3.connect(f"file:{self.platform.home}/paas.sqlite3?mode=ro", uri=True)) as rows:
+            return [name for (name,) in rows.execute(hosts, (app,))]
 
     def spread(self) -> None:
         """Have four instances, on both hosts."""
@@ -202,6 +223,63 @@ def test_logs_and_exec_work_there(two: Two) -> None:
     until(lambda: line in two.paas("logs", "-n", "1000", "-a", two.app), 20, "its lines are in the app's log")
     said = two.paas("ps:exec", "--no-tty", "-a", two.app, there["dyno"], "--", "echo in $DYNO")
     assert f"in {there['dyno']}" in said
+
+
+def test_a_router_there_serves_while_every_instance_is_replaced(two: Two) -> None:
+    before = {row["id"] for row in two.instances()}
+    host = f"{two.app}.{two.platform.domain}"
+    with Load(ROUTER_PORT, host, rate=50, address=two.far.address) as load:
+        until(lambda: load.bodies, 30, "the router of the joined host answers")
+        assert len({json.loads(body)["address"] for body in load.bodies}) > 0
+        two.paas("ps:restart", "-a", two.app)
+        until(lambda: not before & {row["id"] for row in two.instances()}, 90, "all are replaced")
+        until(lambda: [row["state"] for row in two.instances()] == ["up"] * 4, 60, "four instances are up")
+    assert not load.failures, load.summary()
+    sides = {two.is_far(json.loads(body)["address"]) for body in load.bodies}
+    assert sides == {False, True}, "it reaches instances on both hosts"
+
+
+@pytest.fixture
+def elsewhere(two: Two, tmp_path: Path) -> Iterator[str]:
+    """An app that is built and runs on the joined host: nothing new is placed on the box."""
+    (box,) = (row["name"] for row in two.platform.api("GET", "/hosts").json() if row["name"] != two.far.name)
+    two.paas("hosts:cordon", box)
+    try:
+        app = two.platform.create_app()
+        pushed = two.platform.git_push(repository(tmp_path / "there", files=FILES), app)
+        assert pushed.code == 0, pushed.output
+        yield app
+        two.platform.api("DELETE", f"/apps/{app}")
+    finally:
+        two.paas("hosts:uncordon", box)
+
+
+def test_an_app_is_built_there_and_its_way_out_has_a_name(two: Two, elsewhere: str) -> None:
+    (dyno,) = two.platform.api("GET", f"/apps/{elsewhere}/dynos").json()
+    assert dyno["host"] == two.far.name
+    assert two.built_on(elsewhere) == [two.far.name]
+
+    def way(host: str, port: int = BEYOND_PORT) -> str:
+        return str(two.platform.get(elsewhere, f"/way/{host}/{port}").json()["way"])
+
+    assert (way("shop.beyond.example"), way(two.far.beyond)) == ("open", "open")
+    two.paas("egress:allow", f"*{BEYOND}:{BEYOND_PORT}", "-a", elsewhere)
+    until(
+        lambda: way(two.far.beyond) == "OSError", 30, "an address that no allowed name has led to is closed"
+    )
+    assert way("other.example") == "gaierror"
+    assert way("shop.beyond.example") == "open"
+    assert way(two.far.beyond) == "open", "as long as the answer holds"
+    assert way("shop.beyond.example", BEYOND_PORT + 1) == "OSError"
+    two.paas("egress:deny", "-a", elsewhere)
+    until(lambda: way("shop.beyond.example") == "gaierror", 30, "with the rule the name is gone")
+    assert way(two.far.beyond) == "OSError"
+
+    def told() -> bool:
+        lines = two.paas("logs", "-n", "1000", "--source", "heroku", "-a", elsewhere).splitlines()
+        return any(f"{two.far.beyond}:{BEYOND_PORT}/tcp" in line for line in lines if "Egress rules" in line)
+
+    until(told, 30, "its log tells what was refused")
 
 
 def test_a_newer_agent_takes_over_and_leaves_the_containers_alone(two: Two) -> None:
