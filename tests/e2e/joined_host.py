@@ -39,12 +39,13 @@ class Machine:
     subnet: str
     home: Path
     beyond: str
+    mounts: int = 0  # a process that keeps its mount namespace
     process: subprocess.Popen[bytes] | None = None
     logs: list[Path] = field(default_factory=list)
 
     @property
     def resolv_conf(self) -> Path:
-        return self.home.with_suffix(".resolv")
+        return Path(f"/tmp/resolv-{self.namespace}")
 
     @property
     def environ(self) -> dict[str, str]:
@@ -58,10 +59,8 @@ class Machine:
         )
 
     def entered(self) -> list[str]:
-        """The start of a command there: in its network, with its own name servers."""
-        script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
-        own = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, str(self.resolv_conf)]
-        return ["nsenter", f"--net=/run/netns/{self.namespace}", *own]
+        """The start of a command there: in its network, with its mounts."""
+        return ["nsenter", f"--net=/run/netns/{self.namespace}", f"--mount=/proc/{self.mounts}/ns/mnt"]
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Run `script/join --foreground …` there, until it says that it is a host."""
@@ -138,7 +137,8 @@ class Machine:
             self.process.wait(40)
 
     def leftovers(self) -> list[str]:
-        texts = [Path("/proc/self/mountinfo").read_text(), self.inside("nft", "list", "tables").stdout]
+        texts = [Path(f"/proc/{one}/mountinfo").read_text() for one in ("self", self.mounts)]
+        texts.append(self.inside("nft", "list", "tables").stdout)
         texts.append(self.inside("ip", "-o", "link").stdout)
         marks = (str(self.home), tag(self.home), "vxlan")
         found = [line for text in texts for line in text.splitlines() if any(mark in line for mark in marks)]
@@ -165,7 +165,7 @@ def second_machine() -> Iterator[Machine]:
         beyond=f"{network}.77",
     )
     machine.resolv_conf.write_text(f"nameserver {NAME_SERVER}\n")
-    beyond: list[subprocess.Popen[bytes]] = []
+    others: list[subprocess.Popen[bytes]] = []
     left: list[str] = []
     try:
         _ip("netns", "add", machine.namespace)
@@ -180,7 +180,8 @@ def second_machine() -> Iterator[Machine]:
         ):
             _ip("-n", machine.namespace, *words)
         _ip("addr", "add", f"{machine.beyond}/24", "dev", machine.cable)
-        beyond += [_names(machine), _listener(machine)]
+        others += [_mounts(machine), _names(machine), _listener(machine)]
+        machine.mounts = others[0].pid
         yield machine
     finally:
         try:
@@ -189,9 +190,9 @@ def second_machine() -> Iterator[Machine]:
         finally:
             if machine.process is not None and machine.process.poll() is None:
                 machine.process.kill()
-            for one in beyond:
+            for one in others:
                 one.kill()
-                one.wait()
+                one.communicate()
             machine.resolv_conf.unlink(missing_ok=True)
             subprocess.run(["ip", "netns", "del", machine.namespace], check=False)
             subprocess.run(["ip", "link", "del", machine.cable], check=False, capture_output=True)
@@ -199,6 +200,13 @@ def second_machine() -> Iterator[Machine]:
             for log in machine.logs:
                 log.unlink(missing_ok=True)
     assert not left, left
+
+
+def _mounts(machine: Machine) -> subprocess.Popen[bytes]:
+    """Keep mounts of its own: /etc/resolv.conf is another one there."""
+    alone = ("unshare", "--mount", "--propagation", "private", "sh", "-c")
+    script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+    return _serving("print('up', flush=True); input()", *alone, script, str(machine.resolv_conf))
 
 
 def _names(machine: Machine) -> subprocess.Popen[bytes]:
@@ -236,7 +244,8 @@ while True: server.accept()[0].close()
 
 
 def _serving(program: str, *before: str) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen([*before, sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=ROOT)
+    command = [*before, sys.executable, "-c", program]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"
     return process
