@@ -56,6 +56,10 @@ class Configuration:
     source_networks: str = (
         ""  # not public, and may be called for sources: 10.1.0.0/16, for a git server there
     )
+    pip_index_url: str = (
+        ""  # where builds get Python packages from ("": PyPI); an app's own PIP_INDEX_URL wins
+    )
+    npm_registry: str = ""  # the same for Node.js and NPM_CONFIG_REGISTRY
     boot_timeout: int = 60  # seconds for a web process to bind to its port (R10)
     drain_timeout: int = 30  # seconds for requests in flight on an old instance
     git_max_pack: int = 512 * 1024**2  # bytes of one push

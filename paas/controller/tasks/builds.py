@@ -160,7 +160,7 @@ def job_spec(build: Build) -> JobSpec:
     if stack is None or builder is None:
         raise InvalidParams(f"The stack {build.stack} is not set up; run script/up, or choose another stack.")
     env = {
-        **config_vars(build.app),
+        **build_config(build.app),
         "PATH": "/opt/paas/bin:/usr/local/bin:/usr/bin:/bin",
         "PYTHONPATH": "/opt/paas",
         "HOME": "/app",
@@ -198,9 +198,20 @@ def job_spec(build: Build) -> JobSpec:
     )
 
 
+def build_config(app: App) -> dict[str, str]:
+    """Return what a build sees of the app's config vars, over the operator's package proxies."""
+    proxies = {
+        "PIP_INDEX_URL": settings.PAAS.pip_index_url,
+        "NPM_CONFIG_REGISTRY": settings.PAAS.npm_registry,
+    }
+    own = config_vars(app)
+    chosen = {name.upper() for name in own}
+    return {name: url for name, url in proxies.items() if url and name not in chosen} | own
+
+
 def _relay(build: Build, worker: str, hosting: AgentClient) -> None:
     """Stream the job's lines to the pusher, from where a worker before this one stopped."""
-    cursor, masker = _last_cursor(build.id), Masker(config_vars(build.app))
+    cursor, masker = _last_cursor(build.id), Masker(build_config(build.app))
     for line in hosting.logs(str(build.id), cursor=cursor, follow=True, reconnect=AGENT_PATIENCE):
         builders = line.stream is not Stream.SYSTEM  # the agent's own words are not the build's
         if builders and line.cursor <= OUTPUT_MAX:
@@ -264,7 +275,7 @@ def packaged(status: JobStatus, slug: ImageRef) -> str:
 
 def _fail(build: Build, status: JobStatus, error: builds.Failure | None) -> None:
     """Say why: the builder's own words, the limit that was met, or how the container ended."""
-    said = Masker(config_vars(build.app)).mask(error.message) if error else ""
+    said = Masker(build_config(build.app)).mask(error.message) if error else ""
     limit = limit_met(status)
     if error and limit:
         sentence = f"{limit.words[:1].upper()}{limit.words[1:]}."

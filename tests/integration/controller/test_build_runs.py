@@ -6,7 +6,9 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
@@ -289,3 +291,21 @@ def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never happens"
         time.sleep(0.01)
+
+
+def test_package_proxies_of_the_operator_reach_builds_unless_the_app_has_its_own(
+    app: App, user: User, build: Build, settings: Any
+) -> None:
+    settings.PAAS = replace(
+        settings.PAAS,
+        pip_index_url="https://me:mellon-mellon@pypi.example/simple",
+        npm_registry="https://npm.example/",
+    )
+    env = tasks.job_spec(build).container.env
+    assert env["PIP_INDEX_URL"] == "https://me:mellon-mellon@pypi.example/simple"
+    assert env["NPM_CONFIG_REGISTRY"] == "https://npm.example/"
+    set_config(user, app, {"npm_config_registry": "https://own.example/"})
+    env = tasks.job_spec(build).container.env
+    assert env["npm_config_registry"] == "https://own.example/"
+    assert "NPM_CONFIG_REGISTRY" not in env
+    assert "PIP_INDEX_URL" in env
