@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-FOLDERS = ("trees", "uv", "npm", "yarn", "pnpm", "node", "tmp", "pyc", "cnb")
+FOLDERS = ("trees", "uv", "npm", "yarn", "pnpm", "node", "tmp", "pyc", "cnb", "go")
 KEPT = "lost+found"  # the file system's own
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from paas.configuration import Configuration
 from paas.controller.models import Stack
-from paas.controller.services.stacks import describe, keep
+from paas.controller.services.images import keep
+from paas.controller.services.languages import made_again, put_languages
+from paas.controller.services.stacks import describe
 from paas.secrets import write_private
 from paas.slugbuilder.image import build_builder_image
 from paas.slugbuilder.stacks import make_stack
@@ -50,7 +52,9 @@ def _made_here(configuration: Configuration, say: Say) -> Stack:
     if stack._state.adding or any(getattr(stack, name) != value for name, value in wanted.items()):
         for name, value in wanted.items():
             setattr(stack, name, value)
+        languages = made_again(None if stack._state.adding else stack, made.run, made.build, say)
         stack.save()
+        put_languages(stack, languages)
     return stack
 
 

@@ -13,7 +13,7 @@ from paas.controller.models.registry import RegistryBlob, RegistryTag
 from paas.controller.models.releases import Release
 from paas.controller.models.schedules import CronJob, Script
 from paas.controller.models.sources import Delivery, Source
-from paas.controller.models.stacks import Stack, StackTask
+from paas.controller.models.stacks import Stack, StackLanguage, StackTask
 from paas.controller.models.volumes import Volume
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "Slug",
     "Source",
     "Stack",
+    "StackLanguage",
     "StackTask",
     "Token",
     "User",

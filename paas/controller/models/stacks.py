@@ -33,6 +33,27 @@ class Stack(models.Model):
         return self.name
 
 
+class StackLanguage(models.Model):
+    """A language that builds have asked a stack for: layers over those of the stack that they were made on."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    stack = models.ForeignKey(Stack, on_delete=models.CASCADE, related_name="languages")
+    language = models.CharField(max_length=32)
+    definition = models.CharField(max_length=64)  # fingerprint of its packages
+    base = models.CharField(max_length=64)  # hash of the stack's images that it belongs to
+    run_layers = models.JSONField(default=list)  # [{"digest", "size"}] over the run image
+    build_layers = models.JSONField(default=list)  # over the build layer and the run image
+    version = models.CharField(max_length=64, blank=True)
+    abi = models.CharField(max_length=32, blank=True)  # what of the version slugs count on
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["stack", "language"], name="one_row_per_language_of_a_stack")
+        ]
+
+
 class StackTask(models.Model):
     """Importing or updating a stack. Any worker can take it up; what has been fetched is not fetched again."""
 

@@ -19,6 +19,7 @@ from django.conf import settings
 from paas.controller.models import App, Release, Stack
 from paas.controller.selectors.formation import DEFAULT_SIZE, SIZES, Size
 from paas.controller.selectors.kernel import release_kernel
+from paas.controller.selectors.languages import build_layers
 from paas.controller.selectors.prebuilt import LAUNCHER as LAUNCHER
 from paas.controller.selectors.prebuilt import PORT as PORT
 from paas.controller.selectors.prebuilt import WEB as WEB
@@ -260,9 +261,9 @@ def one_off_spec(
     return JobSpec(container=container, timeout=timeout, attach_seconds=ATTACH_SECONDS if terminal else 0.0)
 
 
-def build_rootfs(stack: Stack, builder: ImageRef) -> Rootfs:
-    """The builder over the build image over the run image."""
-    layers = (builder, *image_refs(stack.build_layers), *image_refs(stack.run_layers))
+def build_rootfs(stack: Stack, builder: ImageRef, languages: tuple[str, ...] = ()) -> Rootfs:
+    """The builder over what languages add, over the build image over the run image."""
+    layers = (builder, *image_refs(build_layers(stack, languages)))
     return Rootfs(layers=layers, host=stack.on_host)
 
 

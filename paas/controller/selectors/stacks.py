@@ -10,15 +10,28 @@ from dataclasses import dataclass
 
 from paas.controller.models import App, Release, Stack, User
 from paas.controller.selectors.apps import visible_apps
+from paas.controller.selectors.languages import language_abi, lost
 
 # What a buildpack's slug loads of its stack besides the C library.
-INTERPRETERS = {"python": "python", "nodejs": "node", "node": "node"}
+INTERPRETERS = {
+    "python": "python",
+    "nodejs": "node",
+    "node": "node",
+    "ruby": "ruby",
+    "php": "php",
+    "java": "java",
+}
 
 
 def stack_abi(name: str) -> dict[str, str]:
     """Return what slugs built on a stack now count on."""
     stack = Stack.objects.filter(name=name).first()
-    return dict(stack.abi) if stack else {}
+    return abi_of(stack) if stack else {}
+
+
+def abi_of(stack: Stack) -> dict[str, str]:
+    """Its own interpreters, and those of the languages that it has been given."""
+    return {**stack.abi, **language_abi(stack)}
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,13 @@ def behind(user: User) -> list[Behind]:
 
 def is_behind(release: Release, stack: Stack) -> bool:
     """Tell whether a release's code lies on other layers than its stack has now. Prebuilt images lie on none."""
-    return release.slug is not None and not release.slug.images and release.stack_layers != stack.run_layers
+    return release.slug is not None and not release.slug.images and not _lies_on(release, stack)
+
+
+def _lies_on(release: Release, stack: Stack) -> bool:
+    """The layers of languages lie over those of the stack."""
+    own = len(stack.run_layers)
+    return release.stack_layers[-own:] == stack.run_layers if own else not release.stack_layers
 
 
 def needs_build(release: Release, stack: Stack) -> str:
@@ -53,7 +72,9 @@ def needs_build(release: Release, stack: Stack) -> str:
     if release.slug is None:
         return "it has no code yet"
     packs = [str(pack.get("name", "")) for pack in release.slug.buildpacks]
-    return breaks(release.slug.abi, stack.abi, packs)
+    if missing := lost(stack, release.slug.buildpacks):
+        return f"the stack has no {' and no '.join(missing)} for its newest layers yet"
+    return breaks(release.slug.abi, abi_of(stack), packs)
 
 
 def breaks(old: Mapping[str, str], new: Mapping[str, str], buildpacks: list[str]) -> str:

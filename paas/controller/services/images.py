@@ -15,9 +15,10 @@ from uuid import uuid4
 
 from django.conf import settings
 
-from paas.controller.models import Release, Slug, Stack
+from paas.controller.models import Release, Slug, Stack, StackLanguage
 from paas.controller.selectors.images import image_path
 from paas.errors import InvalidParams
+from paas.slugbuilder.squash import BuiltImage
 from runtime.model import ImageRef
 
 GRACE_SECONDS = 3600.0  # an image may arrive before the row that names it
@@ -55,6 +56,16 @@ def adopt_image(digest: str, file: Path) -> None:
     file.replace(target)
 
 
+def keep(image: BuiltImage) -> dict[str, str | int]:
+    """Link an image that was made here into the store and return it as a layer."""
+    target = image_path(image.digest)
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.hardlink_to(image.path)
+    os.utime(target)  # somebody is about to name it
+    return {"digest": image.digest, "size": image.size}
+
+
 def is_kept(digest: str) -> bool:
     """Tell whether the image is there; if so it is spared for as long as a new one, as somebody is about to name it."""
     try:
@@ -86,6 +97,8 @@ def forget_unused() -> int:
     layers = [
         *Stack.objects.values_list("run_layers", flat=True),
         *Stack.objects.values_list("build_layers", flat=True),
+        *StackLanguage.objects.values_list("run_layers", flat=True),
+        *StackLanguage.objects.values_list("build_layers", flat=True),
     ]
     layers += list(Release.objects.values_list("stack_layers", flat=True).distinct())
     layers += list(Slug.objects.exclude(layers=[]).values_list("layers", flat=True))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from paas.controller.models import App, Release, Stack, User
+from paas.controller.selectors.languages import run_layers
 from paas.controller.selectors.releases import newest_release
 from paas.controller.selectors.stacks import is_behind, needs_build
 from paas.controller.services.locking import lock_app
@@ -46,5 +47,6 @@ def rebase(user: User, app: App) -> Release | None:
                 id="build_needed",
                 app=app.name,
             )
+        layers = run_layers(stack, release.slug.buildpacks)
         words = f"Rebase on {stack.name} of {stack.updated_at:%Y-%m-%d %H:%M} UTC"
-        return create_release(user, app, Release.Kind.REBASE, words, layers=stack.run_layers)
+        return create_release(user, app, Release.Kind.REBASE, words, layers=layers)

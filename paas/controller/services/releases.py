@@ -13,6 +13,7 @@ from django.db import transaction
 
 from paas.controller.encryption import decrypt_config, encrypt_config
 from paas.controller.models import App, Deployment, OneOff, Release, Slug, Stack, User
+from paas.controller.selectors import languages
 from paas.controller.selectors.formation import DEFAULT_SIZE, SIZES
 from paas.controller.selectors.releases import newest_release
 from paas.controller.selectors.volumes import Binding
@@ -89,7 +90,14 @@ def _stack(app: App, base: Release | None, slug: Slug | None) -> tuple[str, list
     stack = Stack.objects.filter(name=name).first()
     if stack is None and slug is not None:  # without its layers it would run on the host's own files
         raise InvalidParams(f"The stack {name}, for which this code was built, is gone; build it again.")
-    return (stack.name, stack.run_layers) if stack else (name, [])
+    if stack is None:
+        return name, []
+    packs = slug.buildpacks if slug and not slug.images else []
+    if lost := languages.lost(stack, packs):
+        raise InvalidParams(
+            f"The stack {name} has changed and has no {' and no '.join(lost)} for this code yet; build it again."
+        )
+    return stack.name, languages.run_layers(stack, packs)
 
 
 def initial_release(user: User, app: App) -> Release:

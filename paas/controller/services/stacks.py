@@ -22,9 +22,9 @@ from django.utils import timezone
 from paas.controller.encryption import decrypt, encrypt
 from paas.controller.models import Stack, StackTask, User
 from paas.controller.queue import enqueue
-from paas.controller.selectors.images import image_path
 from paas.controller.services import build_output, events
-from paas.controller.services.images import adopt_image
+from paas.controller.services.images import adopt_image, keep
+from paas.controller.services.languages import MadeLanguage, made_again, put_languages
 from paas.controller.services.registries import blobs, check_source, limits, puller
 from paas.controller.texts import storable
 from paas.errors import Conflict, Forbidden, InvalidParams, NotFound
@@ -35,7 +35,6 @@ from paas.oci.flatten import Flattened, Wish, flatten
 from paas.oci.layout import Image
 from paas.oci.references import ARCHIVES, Source, parse_source
 from paas.oci.stack import check, shared_layers, wish
-from paas.slugbuilder.squash import BuiltImage
 from paas.slugbuilder.stack_definitions import HOST
 from paas.slugbuilder.stack_definitions import NAMES as MADE_HERE
 from paas.slugbuilder.stacks import StackImages, make_stack
@@ -193,11 +192,12 @@ def run(task: StackTask, wanted: Callable[[], bool]) -> None:
         build_output.write(task.id, line)
 
     made = _imported(task, say, wanted) if task.source else _made_anew(task.stack, say)
-    _put(task, made)
+    known = None if task.source else Stack.objects.filter(name=task.stack).first()
+    _put(task, made, made_again(known, made.run, made.build, say))
     say(f"{task.stack}: ready ({made.abi['os']}, Python {made.python or '-'}, Node.js {made.node or '-'})")
 
 
-def _put(task: StackTask, made: Made) -> None:
+def _put(task: StackTask, made: Made, languages: list[MadeLanguage]) -> None:
     values = {
         "source": task.source,
         "build_source": task.build_source,
@@ -208,7 +208,8 @@ def _put(task: StackTask, made: Made) -> None:
         "abi": made.abi,
     }
     with transaction.atomic():
-        Stack.objects.update_or_create(name=task.stack, defaults=values)
+        stack, _ = Stack.objects.update_or_create(name=task.stack, defaults=values)
+        put_languages(stack, languages)
         events.record(task.user, "stack.updated", task.stack, image=str(made.run[0]["digest"]))
 
 
@@ -252,15 +253,6 @@ def describe(images: StackImages) -> Made:
         node=images.node_version,
         abi=abi(system(images.os_release), images.python_version, images.node_version),
     )
-
-
-def keep(image: BuiltImage) -> dict[str, str | int]:
-    """Link an image into the store and return it as a layer."""
-    target = image_path(image.digest)
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.hardlink_to(image.path)
-    return {"digest": image.digest, "size": image.size}
 
 
 def _imported(task: StackTask, say: Say, wanted: Callable[[], bool]) -> Made:

@@ -32,6 +32,7 @@ from paas.controller.services import (
     builds,
     declared,
     image_builds,
+    languages,
     prebuilt,
     source_fetching,
 )
@@ -43,6 +44,7 @@ from paas.errors import InvalidParams
 from paas.oci.errors import ImageError
 from paas.oci.fetch import Cancelled
 from paas.slugbuilder.dockerfile.plan import Plan
+from paas.slugbuilder.language_detection import needed_languages
 from paas.slugbuilder.masking import Masker
 from runtime.client import AgentClient, AgentRefused, AgentUnavailable
 from runtime.model import (
@@ -111,7 +113,9 @@ def _run(build: Build, worker: str) -> None:
     hosting = agent(host)
     began = time.monotonic()
     plan = image_builds.plan_of(build)
-    spec = job_spec(build) if plan is None else image_builds.order(build, plan, job_spec(build))
+    spec = job_spec(build, _languages(build) if plan is None else ())
+    if plan is not None:
+        spec = image_builds.order(build, plan, spec)
     builds.note_materials(build, spec.container.rootfs)
     _put(hosting, spec)
     _relay(build, worker, hosting)
@@ -153,7 +157,19 @@ def _put(hosting: AgentClient, spec: JobSpec) -> None:
             time.sleep(0.5)
 
 
-def job_spec(build: Build) -> JobSpec:
+def _languages(build: Build) -> tuple[str, ...]:
+    """Find out which languages the source needs of its stack; make what the stack lacks. The host's own /usr has what
+    it has. Raises ImageError."""
+    stack = Stack.objects.filter(name=build.stack).first()
+    if stack is None or stack.on_host:
+        return ()
+    source, folder = builds.source_path(build.id), source_fetching.folder_of(build.app)
+    names = needed_languages(source, build.app.buildpacks, folder)
+    languages.ensure_languages(stack, names, lambda line: build_output.write(build.id, line))
+    return names
+
+
+def job_spec(build: Build, needed: tuple[str, ...] = ()) -> JobSpec:
     """Return the order for the build container. Raises InvalidParams when the stack has not been set up."""
     stack = Stack.objects.filter(name=build.stack).first()
     builder = builder_image()
@@ -172,7 +188,7 @@ def job_spec(build: Build) -> JobSpec:
         id=str(build.id),
         owner=str(build.app_id),
         name="build",
-        rootfs=specs.build_rootfs(stack, builder),
+        rootfs=specs.build_rootfs(stack, builder, needed),
         argv=(
             *BUILDER,
             "--stack",

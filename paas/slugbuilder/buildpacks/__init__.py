@@ -9,12 +9,13 @@ from pathlib import Path
 
 from ..errors import BuildError
 from ..workspace import Buildpack
+from .go import GO
 from .node import NODE
 from .procfile import PROCFILE
 from .python import PYTHON
 from .static import STATIC
 
-BUILDPACKS: tuple[Buildpack, ...] = (PYTHON, NODE, STATIC, PROCFILE)
+BUILDPACKS: tuple[Buildpack, ...] = (PYTHON, GO, NODE, STATIC, PROCFILE)
 
 
 def detect(app: Path, buildpacks: tuple[Buildpack, ...] = BUILDPACKS) -> Buildpack:

@@ -19,11 +19,13 @@ BUILT_IN = {
     "heroku/static": "static",
     "heroku-community/static": "static",
     "heroku/procfile": "procfile",
+    "heroku/go": "go",
     "python": "python",
     "node": "node",
     "nodejs": "node",
     "static": "static",
     "procfile": "procfile",
+    "go": "go",
 }
 URN = "urn:buildpack:"
 CNB = "cnb:"

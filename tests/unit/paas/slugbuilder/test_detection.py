@@ -23,6 +23,8 @@ def tree(tmp_path, *names, **contents):
         (["uv.lock", "pyproject.toml"], "python"),
         (["Pipfile"], "python"),
         (["requirements.txt", "package.json", "index.html", "Procfile"], "python"),
+        (["go.mod", "package.json", "index.html"], "go"),
+        (["requirements.txt", "go.mod"], "python"),
         (["package.json"], "node"),
         (["package.json", "index.html", "Procfile"], "node"),
         (["index.html"], "static"),
@@ -36,7 +38,7 @@ def test_order(tmp_path, files, name):
 
 
 def test_the_order_of_the_registry():
-    assert [buildpack.name for buildpack in BUILDPACKS] == ["python", "node", "static", "procfile"]
+    assert [buildpack.name for buildpack in BUILDPACKS] == ["python", "go", "node", "static", "procfile"]
 
 
 def test_pyproject_that_only_configures_tools_is_no_python_app(tmp_path):

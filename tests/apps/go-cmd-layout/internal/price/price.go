@@ -1,0 +1,3 @@
+package price
+
+const Text = "42 crowns"

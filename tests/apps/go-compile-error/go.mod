@@ -1,0 +1,3 @@
+module localhost/dev/broken
+
+go 1.19

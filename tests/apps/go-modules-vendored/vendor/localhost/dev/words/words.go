@@ -1,0 +1,3 @@
+package words
+
+func Greeting() string { return "Hello from vendor" }

@@ -1,0 +1,3 @@
+module localhost/dev/modern
+
+go 1.99
