@@ -32,7 +32,25 @@ class Language:
         return hashlib.sha256(repr(sorted(asdict(self).items())).encode()).hexdigest()
 
 
+# Extensions that composer.json asks for by name, as far as Debian has them.
+PHP = (
+    "php-cli", "php-fpm", "php-apcu", "php-bcmath", "php-curl", "php-gd", "php-gmp", "php-intl", "php-mbstring",
+    "php-mysql", "php-pgsql", "php-redis", "php-soap", "php-sqlite3", "php-xml", "php-zip",
+)  # fmt: skip
+
 LANGUAGES = {
     language.name: language
-    for language in (Language("go", "Go", (), ("golang-go",), ("go", "env", "GOVERSION")),)
+    for language in (
+        Language("go", "Go", (), ("golang-go",), ("go", "env", "GOVERSION")),
+        Language("ruby", "Ruby", ("bundler",), ("bundler", "ruby-dev"), ("ruby", "--version"), abi_parts=2),
+        Language("php", "PHP", PHP, (*PHP, "composer", "unzip"), ("php", "--version"), abi_parts=2),
+        Language(
+            "java",
+            "Java",
+            ("default-jre-headless",),
+            ("default-jdk-headless", "maven"),
+            ("java", "--version"),
+            abi_parts=1,
+        ),
+    )
 }

@@ -13,7 +13,10 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-FOLDERS = ("trees", "uv", "npm", "yarn", "pnpm", "node", "tmp", "pyc", "cnb", "go")
+FOLDERS = (
+    *("trees", "uv", "npm", "yarn", "pnpm", "node", "tmp", "pyc", "cnb"),
+    *("go", "bundle", "composer", "maven", "gradle"),
+)
 KEPT = "lost+found"  # the file system's own
 
 

@@ -37,14 +37,16 @@ _FILES = {
     "group": "root:x:0:\ntty:x:5:\napp:x:1000:\nnogroup:x:65534:\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
 }
-_LAYOUT = "1"  # raise it when this module makes a different tree from the same host
+# What interpreters of the host read of /etc; none has a place for passwords.
+_LANGUAGES = ("php", "java-*-openjdk", "maven/m2.conf", "maven/logging")
+_LAYOUT = "2"  # raise it when this module makes a different tree from the same host
 _lock = threading.Lock()
 
 
 def fingerprint(etc: Path = Path("/etc")) -> str:
     """Return a name that changes when the copied files change."""
     state = [_LAYOUT]
-    for name in _COPIED:
+    for name in (*_COPIED, *_of_languages(etc)):
         source = etc / name
         state.append(f"{name} {source.lstat().st_mtime_ns}" if os.path.lexists(source) else name)
     return hashlib.sha256("\n".join(state).encode()).hexdigest()[:16]
@@ -79,7 +81,7 @@ def _fill(root: Path) -> None:
             (root / link).symlink_to(Path("/", link).readlink())
     for name, text in _FILES.items():
         (root / "etc" / name).write_text(text)
-    for name in _COPIED:
+    for name in (*_COPIED, *_of_languages(Path("/etc"))):
         _copy(Path("/etc", name), root / "etc" / name)
     for directory in ("tmp", "var/tmp"):
         (root / directory).chmod(0o1777)
@@ -88,7 +90,12 @@ def _fill(root: Path) -> None:
             path.chmod(0o755)
 
 
+def _of_languages(etc: Path) -> list[str]:
+    return sorted(path.relative_to(etc).as_posix() for pattern in _LANGUAGES for path in etc.glob(pattern))
+
+
 def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir() and not source.is_symlink():
         shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("private"))
     elif os.path.lexists(source):

@@ -10,12 +10,15 @@ from pathlib import Path
 from ..errors import BuildError
 from ..workspace import Buildpack
 from .go import GO
+from .java import JAVA
 from .node import NODE
+from .php import PHP
 from .procfile import PROCFILE
 from .python import PYTHON
+from .ruby import RUBY
 from .static import STATIC
 
-BUILDPACKS: tuple[Buildpack, ...] = (PYTHON, GO, NODE, STATIC, PROCFILE)
+BUILDPACKS: tuple[Buildpack, ...] = (RUBY, PYTHON, JAVA, PHP, GO, NODE, STATIC, PROCFILE)
 
 
 def detect(app: Path, buildpacks: tuple[Buildpack, ...] = BUILDPACKS) -> Buildpack:

@@ -20,12 +20,19 @@ BUILT_IN = {
     "heroku-community/static": "static",
     "heroku/procfile": "procfile",
     "heroku/go": "go",
+    "heroku/ruby": "ruby",
+    "heroku/php": "php",
+    "heroku/java": "java",
+    "heroku/gradle": "java",
     "python": "python",
     "node": "node",
     "nodejs": "node",
     "static": "static",
     "procfile": "procfile",
     "go": "go",
+    "ruby": "ruby",
+    "php": "php",
+    "java": "java",
 }
 URN = "urn:buildpack:"
 CNB = "cnb:"

@@ -25,6 +25,11 @@ def tree(tmp_path, *names, **contents):
         (["requirements.txt", "package.json", "index.html", "Procfile"], "python"),
         (["go.mod", "package.json", "index.html"], "go"),
         (["requirements.txt", "go.mod"], "python"),
+        (["Gemfile", "package.json", "requirements.txt"], "ruby"),
+        (["pom.xml", "package.json"], "java"),
+        (["settings.gradle.kts"], "java"),
+        (["composer.json", "package.json"], "php"),
+        (["index.php", "index.html"], "php"),
         (["package.json"], "node"),
         (["package.json", "index.html", "Procfile"], "node"),
         (["index.html"], "static"),
@@ -38,7 +43,16 @@ def test_order(tmp_path, files, name):
 
 
 def test_the_order_of_the_registry():
-    assert [buildpack.name for buildpack in BUILDPACKS] == ["python", "go", "node", "static", "procfile"]
+    assert [buildpack.name for buildpack in BUILDPACKS] == [
+        "ruby",
+        "python",
+        "java",
+        "php",
+        "go",
+        "node",
+        "static",
+        "procfile",
+    ]
 
 
 def test_pyproject_that_only_configures_tools_is_no_python_app(tmp_path):

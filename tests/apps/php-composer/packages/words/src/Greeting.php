@@ -1,0 +1,4 @@
+<?php
+namespace Words;
+
+class Greeting { const TEXT = "Hello from a package"; }

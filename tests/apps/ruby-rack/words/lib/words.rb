@@ -1,0 +1,3 @@
+module Words
+  TEXT = "Hello from a gem of the repository"
+end
