@@ -92,7 +92,7 @@ def steps(level: str, arguments: Sequence[str]) -> list[Step]:
 
 def _tests(name: str, folder: str, arguments: Sequence[str]) -> Step:
     options = ("-p", "no:cacheprovider", "-p", "tests.failures", "-q", "--durations", "12")
-    return Step(name, (PYTHON, "-m", "pytest", *options, f"tests/{folder}", *arguments))
+    return Step(name, (PYTHON, "-u", "-m", "pytest", *options, f"tests/{folder}", *arguments))
 
 
 # --- running --------------------------------------------------------------------------------------------------
