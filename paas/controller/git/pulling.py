@@ -156,7 +156,6 @@ def _fetched(remote: Remote, wants: Any, file: BinaryIO, budget: Budget) -> str:
             with Vendor(remote.reach, remote.key, remote.host_keys, budget.deadline) as vendor:
                 url = remote.url
                 client = SSHGitClient(url.host, url.port or 22, url.user, vendor=vendor, quiet=True)
-                client.protocol_version = 0
                 try:
                     _fetch(client, url.path, wants, file, budget)
                 except (GitProtocolError, HangupException, OSError) as error:

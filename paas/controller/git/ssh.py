@@ -86,6 +86,7 @@ class Vendor(SSHVendor):
             "PermitLocalCommand": "no",
             "ProxyCommand": "none",
             "ServerAliveInterval": "15",
+            "SetEnv": "GIT_PROTOCOL=version=2",  # whose servers give out any commit, not branches only
             "StrictHostKeyChecking": "accept-new",
             "UserKnownHostsFile": str(self._known),
         }

@@ -19,6 +19,7 @@ from paas.controller.services.releases import create_release
 from paas.controller.services.source_fetching import files_of
 from paas.errors import InvalidParams
 from paas.slugbuilder.declared import FILE, Variable, parse_declared
+from paas.slugbuilder.dockerfile.source_files import Unreadable
 from paas.slugbuilder.errors import BuildError
 
 SECRET_BYTES = 32
@@ -55,6 +56,8 @@ def _variables(build: Build) -> tuple[Variable, ...]:
         found = parse_declared(files[FILE]).env if FILE in files else ()
         for one in found:
             check_variable(one.name, one.value)
+    except Unreadable:
+        return ()  # the builder says what is wrong with it
     except (BuildError, InvalidParams, ValueError) as error:
         build_output.write(build.id, f"Warning: no config var of app.json was set: {error}")
         return ()
