@@ -198,6 +198,7 @@ finally:
         assert load.bodies
         assert not load.failures, load.summary()
 
+    @pytest.mark.alone
     def test_a_flood_is_counted_and_bounded(self, platform: Platform, intruder: Intruder) -> None:
         intruder.run("import os\nfor _ in range(300): os.write(1, (b'x' * 50 + b'\\n') * 500)")
 
