@@ -18,8 +18,9 @@ SETTINGS = {"PAAS_BOOT_TIMEOUT": "10", "PAAS_GIT_MAX_PACK": str(16 * 1024**2)}  
 @pytest.fixture(scope="session")
 def platform(free_ports: Callable[[int], list[int]]) -> Iterator[Platform]:
     """A running platform with the host stack and no app."""
-    ports = free_ports(len(PORTS))
-    one = Platform.prepare(ports, **SETTINGS, PAAS_INSECURE_REGISTRIES=f"127.0.0.1:{ports[0]}")
+    *ports, registry = free_ports(len(PORTS) + 1)
+    insecure = f"127.0.0.1:{ports[0]} 127.0.0.1:{registry}"  # its own, and one that a test may start
+    one = Platform.prepare(ports, **SETTINGS, PAAS_INSECURE_REGISTRIES=insecure)
     try:
         one.start()
         yield one

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.platform import Platform, until
+from tests.e2e.platform import Platform, repository, until
 from tests.e2e.test_images import credentials, live, paas, podman, registry
 from tests.oci_images import File, Layout, skopeo
+from tests.oci_registry import serve
 from tests.system_root import dpkg, root
 
 pytestmark = pytest.mark.e2e
@@ -52,8 +54,6 @@ def built(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Built
     assert "mini: ready (debian" in done.stdout
     answer = platform.api("POST", "/apps", {"stack": "mini"})
     app = str(answer.json()["name"])
-    from tests.e2e.platform import repository
-
     files = {"Procfile": "web: python3 server.py\n", "server.py": SERVER}
     pushed = platform.git_push(repository(folder / "app", files=files), app)
     assert pushed.code == 0, pushed.output
@@ -146,6 +146,36 @@ def test_another_system_needs_a_build(platform: Platform, built: Built) -> None:
     assert refused.returncode == 1
     assert f"{built.app} cannot be rebased on mini: it was built for debian" in refused.stdout
     assert platform.get(built.app).status == 200
+
+
+def test_a_stack_of_a_registry_is_updated_and_apps_rebased(
+    platform: Platform, built: Built, tmp_path: Path, free_ports: Callable[[int], list[int]]
+) -> None:
+    """`stacks:update` fetches what the name means now; the app on it takes it without a build."""
+    place = platform.environ["PAAS_INSECURE_REGISTRIES"].split()[1]
+    with serve(tmp_path / "registry", [*free_ports(1), int(place.rpartition(":")[2])]):
+        mark(built.layout, "one")
+        built.layout.push(f"{place}/team/base:1")
+        done = paas(platform, "stacks:import", "pulled", f"docker://{place}/team/base:1")
+        assert done.returncode == 0, done.stdout + done.stderr
+        app = str(platform.api("POST", "/apps", {"stack": "pulled"}).json()["name"])
+        files = {"Procfile": "web: python3 server.py\n", "server.py": SERVER}
+        pushed = platform.git_push(repository(tmp_path / "app", files=files), app)
+        assert pushed.code == 0, pushed.output
+        assert platform.get(app).text == "one 1000 "
+        mark(built.layout, "two")
+        built.layout.push(f"{place}/team/base:1")
+        done = paas(platform, "stacks:update", "pulled")
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{app} (v2) is behind pulled" in paas(platform, "stacks").stdout
+    assert platform.get(app).text == "one 1000 "
+    with asking(platform, app) as answers:
+        assert paas(platform, "rebase", "-a", app).returncode == 0
+        until(lambda: platform.get(app).text == "two 1000 ", 60, "the new layers serve")
+        live(platform, app, 3)
+    assert {status for status, _ in answers} == {200}
+    assert len(platform.api("GET", f"/apps/{app}/builds").json()) == 1, "nothing was built"
+    platform.api("DELETE", f"/apps/{app}")
 
 
 def test_an_import_survives_its_worker(platform: Platform, built: Built) -> None:
