@@ -49,6 +49,8 @@ inside() {
 printf '#!/bin/sh\\nexit 101\\n' > "$work/policy"; chmod 755 "$work/policy"
 # services of the packages are not started: nothing runs here but apt-get
 mkdir -p "$work/merged/usr/sbin"; [ -e "$work/merged/usr/sbin/policy-rc.d" ] || cp "$work/policy" "$work/merged/usr/sbin/policy-rc.d"
+# Java's packages link a manual, and stacks have no folder for any
+mkdir -p "$work/merged/usr/share/man/man1"
 [ -n "$(ls "$work/lists")" ] || inside apt-get -q -o APT::Sandbox::User=root -o Acquire::Languages=none update
 inside apt-get -y -q --no-install-recommends -o APT::Sandbox::User=root install "$@"
 rm -f "$work/merged/usr/sbin/policy-rc.d"

@@ -52,6 +52,8 @@ for file in fpm.conf nginx.conf; do
 done
 "${servers[-1]}" --nodaemonize --fpm-config "$work/fpm.conf" &
 php=$!
+# nginx answers as soon as it listens: not before php-fpm does
+until [ -S "$work/fpm.sock" ]; do kill -0 $php 2> /dev/null || exit 1; sleep 0.02; done
 /usr/sbin/nginx -e stderr -c "$work/nginx.conf" &
 web=$!
 # Both end their requests on QUIT and drop them on TERM; nginx goes first, as it still needs php-fpm.
