@@ -2,8 +2,8 @@
 """An app's answers beside bombs: 50 CPU hogs, a fork bomb, a memory bomb and others, each in a container of its own.
 
 In: root; a real agent in a temporary folder.  Out: p50 and p99 of the neighbour idle and beside each bomb, measured in
-turns, their ratio, and what the agent said of the bomb. Who asks has a session of its own and the scheduler's shortest
-slice, as the router has, idle and beside.
+turns, their ratio, and what the agent said of the bomb. Who asks has a session of its own and takes the precedence
+of the router, idle and beside.
 
     .venv/bin/python bench/neighbour.py [--rounds 3] [--only WORD]
 """
@@ -30,12 +30,12 @@ from bombs import BOMBS, Bomb, ask, bomb_spec, neighbour
 from fake_controller import FakeController
 from test_agent_real import RealAgent
 
-from runtime import slices
+from paas.router import precedence
 from runtime.client import AgentClient
 from runtime.model import EventKind, InstanceSpec, WantedState
 
 REQUESTS, PAUSE = 2000, 0.001  # of a round
-SETTLE_SECONDS = 1.5  # a bomb has its 256 processes, its full disk by then
+SETTLE_SECONDS = 5.0  # a bomb has its 256 processes, its full disk by then, and the agent has looked twice
 WANTED = 2.0
 
 
@@ -72,7 +72,8 @@ class Place:
 
 def be_the_router() -> None:
     os.setsid()
-    slices.shorten(0)
+    precedence.take()
+    precedence.take_for_session(os.getpid())
 
 
 def p(times: list[float], share: float) -> float:

@@ -7,11 +7,11 @@ import logging
 import os
 import sys
 
+from paas.router import precedence
 from paas.router.client import RouterClient, RouterRefused, RouterUnavailable
 from paas.router.config import Settings, SettingsError, read_settings
 from paas.router.daemon import Daemon
 from paas.router.masterline import HaproxyError
-from runtime import slices
 from runtime.tls import client_context, router_identity
 
 
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
 def serve(settings: Settings) -> int:
     """Run until a signal."""
     try:
-        slices.shorten(0)  # HAProxy inherits it: a request waits for no busy app before it is even passed on
+        precedence.take()  # HAProxy inherits it
         asyncio.run(_serve(settings))
     except (HaproxyError, OSError) as error:
         print(f"the router cannot run: {error}", file=sys.stderr)

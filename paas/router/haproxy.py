@@ -17,6 +17,7 @@ import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from paas.router import precedence
 from paas.router.config import HostPort
 from paas.router.diff import ServerState, parse_map, parse_servers
 from paas.router.listening import first_taken
@@ -99,6 +100,7 @@ class Haproxy:
                 start_new_session=True,
             )
         child = self._child
+        precedence.take_for_session(child.pid)
         serving: list[Processes] = []
 
         async def decided() -> bool:

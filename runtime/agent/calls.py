@@ -84,6 +84,9 @@ class EngineCalls:
     async def update(self, container: str, limits: Limits) -> None:
         await self._one(container, self.engine.update, container, limits)
 
+    async def weigh(self, container: str, shares: int) -> None:
+        await self._run(self.engine.weigh, container, shares)
+
     async def delete(self, container: str) -> None:
         await self._one(container, self.engine.delete, container)
 

@@ -15,6 +15,7 @@ from runtime.agent.host import Host
 from runtime.agent.instance import Context, Instance
 from runtime.agent.job import Job
 from runtime.agent.limits_met import FULL
+from runtime.agent.yielding import Yielding
 from runtime.container.port import Strain
 from runtime.model import ContainerSpec, EventKind
 
@@ -107,6 +108,7 @@ class LimitWatch:
     def __init__(self, host: Host, context: Context, lost: Mapping[str, int]) -> None:
         self._host, self._context, self._lost = host, context, lost
         self._seen: dict[str, Seen] = {}
+        self._yielding = Yielding(context.calls)
 
     async def run(self) -> None:
         while True:
@@ -120,6 +122,7 @@ class LimitWatch:
         strains, clock = await self._context.calls.strains(), time.monotonic()
         known: dict[str, Instance | Job] = {**self._host.instances, **self._host.jobs}
         self._seen = {id_: seen for id_, seen in self._seen.items() if id_ in known}
+        await self._yielding.look(strains, {id_: one.spec.container for id_, one in known.items()})
         for now in strains:
             if supervisor := known.get(now.id):
                 seen = self._seen.get(now.id, Seen(Strain(id=now.id)))

@@ -48,6 +48,9 @@ class Cgroups(Protocol):
         """Make the group and give it its weight against its siblings, 1024 being that of a usual container. `cores`:
         it gets no more processor time than these (0: no limit)."""
 
+    def reweigh(self, path: str, shares: int) -> None:
+        """Give a group another weight. A no-op when it is gone."""
+
     def enter(self, path: str, pid: int) -> None:
         """Let the group have the processor time of a process. A no-op when the process is gone."""
 
@@ -129,6 +132,9 @@ class CgroupV2:
         _write(group / "cpu.weight", str(weight_of(shares)))
         _write(group / "cpu.max", f"{int(cores * _PERIOD) or 'max'} {_PERIOD}")
 
+    def reweigh(self, path: str, shares: int) -> None:
+        _write(_below(self._root, path) / "cpu.weight", str(weight_of(shares)))
+
     def enter(self, path: str, pid: int) -> None:
         _write(_below(self._root, path) / "cgroup.procs", str(pid))
 
@@ -204,6 +210,9 @@ class CgroupV1:
         group.mkdir(parents=True, exist_ok=True)
         _write(group / "cpu.shares", str(shares))
         _write(group / "cpu.cfs_quota_us", str(int(cores * _PERIOD) or -1))
+
+    def reweigh(self, path: str, shares: int) -> None:
+        _write(_below(self._root / "cpu", path) / "cpu.shares", str(shares))
 
     def enter(self, path: str, pid: int) -> None:
         _write(_below(self._root / "cpu", path) / "cgroup.procs", str(pid))

@@ -333,6 +333,9 @@ class CrunEngine:
                 raise EngineError(f"The limits of {container} could not be changed: {error}.") from error
             self._update(record, memory_limit_bytes=limits.memory_bytes)
 
+    def weigh(self, container: str, shares: int) -> None:
+        self._parts.cgroups.reweigh(self._layout.cgroup_of(container), shares)
+
     def wait(self, container: str, timeout: float) -> ExitInfo | None:
         record = self._existing(container)
         if record.exit is not None:

@@ -105,6 +105,7 @@ class Strain(Struct):
 
     `forks_refused`: at its limit of `pids`. `memory_kills`: processes stopped at `memory_bytes`. `open_files`: of the
     process that has the most, if that is near its limit `nofile`. `forged`: packets dropped for their source address.
+    `cores`: processors used on average since the last look, 0 at the first.
     """
 
     id: str
@@ -119,6 +120,7 @@ class Strain(Struct):
     tmp_used: int = 0
     tmp_size: int = 0
     forged: int = 0
+    cores: float = 0.0
 
 
 class Asking(Enum):
@@ -254,6 +256,9 @@ class Engine(Protocol):
 
         Raises EngineError when its memory in use does not fit, with the limits as they were; or when it has ended.
         """
+
+    def weigh(self, container: str, shares: int) -> None:
+        """Give it another weight against its neighbours, until `update`. A no-op when it is gone."""
 
     def wait(self, container: str, timeout: float) -> ExitInfo | None:
         """Return how it ended, or None if it still runs after `timeout` seconds (0: just look)."""

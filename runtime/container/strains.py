@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -26,15 +27,19 @@ class Strains:
 
     def __init__(self) -> None:
         self._used: dict[str, int] = {}
+        self._at = time.monotonic()
 
     def look(self, parts: Parts, records: Collection[Record]) -> tuple[Strain, ...]:
         """Return the strains of those that were busy."""
         groups = {one.id: parts.layout.cgroup_of(one.id) for one in records}
         used = {id_: parts.cgroups.cpu_microseconds(group) for id_, group in groups.items()}
         busy = [one for one in records if used[one.id] - self._used.get(one.id, 0) > _BUSY]
-        self._used = used
+        now = time.monotonic()
+        before, seconds = self._used, now - self._at
+        self._used, self._at = used, now
         forged = _forged(parts) if busy else {}
-        return tuple(_strain(parts, one, forged) for one in busy)
+        cores = {id_: _cores(before.get(id_), count, seconds) for id_, count in used.items()}
+        return tuple(_strain(parts, one, forged, cores[one.id]) for one in busy)
 
 
 def look_at(parts: Parts, record: Record) -> Strain:
@@ -59,7 +64,11 @@ def parse_table_size(status: str) -> int:
     return 0
 
 
-def _strain(parts: Parts, record: Record, forged: dict[str, int]) -> Strain:
+def _cores(before: int | None, now: int, seconds: float) -> float:
+    return (now - before) / 1e6 / seconds if before is not None and seconds > 0 else 0.0
+
+
+def _strain(parts: Parts, record: Record, forged: dict[str, int], cores: float) -> Strain:
     group = parts.layout.cgroup_of(record.id)
     root = parts.layout.work(record.id) / "rootfs"
     refused, pids = parts.cgroups.refused_forks(group)
@@ -82,6 +91,7 @@ def _strain(parts: Parts, record: Record, forged: dict[str, int]) -> Strain:
         tmp_used=tmp_used,
         tmp_size=tmp_size,
         forged=forged.get(interface, 0),
+        cores=cores,
     )
 
 

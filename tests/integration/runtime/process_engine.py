@@ -105,6 +105,9 @@ class ProcessEngine:
     def strain(self, container: str) -> Strain | None:
         return None
 
+    def weigh(self, container: str, shares: int) -> None:
+        """Processes of the host have no control group."""
+
     def strains(self) -> tuple[Strain, ...]:
         """Processes of the host have none of the limits."""
         return ()

@@ -23,6 +23,7 @@ from forgery import SEND, packet
 from test_agent_real import RealAgent
 
 from runtime.client import AgentClient
+from runtime.container.cgroup import detect
 from runtime.model import EventKind, HostEvent, InstanceSpec, Limits, Stream, WantedState
 
 pytestmark = pytest.mark.system
@@ -88,6 +89,23 @@ def test_the_neighbour_answers_and_the_bomb_is_reported(place: Place, bomb: Bomb
     in_state(place.client, container, "stopped", 120)
 
 
+def test_who_takes_all_weighs_less_and_a_new_agent_puts_weights_right(place: Place) -> None:
+    container = f"hog{place.generation}"
+    place.give(bomb_spec(BOMBS[0], container))
+    usual = _weight(place.agent, "neighbour").read_text()
+    eventually(lambda: _weight(place.agent, container).read_text() != usual, 120)
+    assert _weight(place.agent, "neighbour").read_text() == usual
+    assert place.agent.process is not None
+    place.agent.process.kill()
+    place.agent.process.wait()
+    _weight(place.agent, "neighbour").write_text(_weight(place.agent, container).read_text())
+    place.client = place.agent.start()
+    eventually(lambda: _weight(place.agent, "neighbour").read_text() == usual, 120)
+    eventually(lambda: _weight(place.agent, container).read_text() != usual, 120)
+    place.give()
+    in_state(place.client, container, "stopped", 120)
+
+
 def test_a_forged_source_address_is_dropped_and_reported(place: Place) -> None:
     container = f"forger{place.generation}"
     place.give(python(container, FORGER, "bad", Limits(memory_bytes=64 * 2**20)))
@@ -102,6 +120,19 @@ def test_a_forged_source_address_is_dropped_and_reported(place: Place) -> None:
     assert place.logged(container, event.message)
     place.give()
     in_state(place.client, container, "stopped", 60)
+
+
+def _weight(agent: RealAgent, container: str) -> Path:
+    """The file in which the kernel has the weight of a container."""
+
+    def find() -> Path | None:
+        groups = detect().groups(f"/paas-{agent.tag}/{container}")
+        files = (group / name for group in groups for name in ("cpu.shares", "cpu.weight"))
+        return next((file for file in files if file.exists()), None)
+
+    found = eventually(find, 60)
+    assert isinstance(found, Path)
+    return found
 
 
 def _pid(agent: RealAgent, container: str) -> str:

@@ -122,7 +122,11 @@ def test_a_group_has_a_weight_and_members(
     cgroups.enter("/p", 77)
     assert (tmp_path / weight).read_text() == ("4096" if cgroups.version == 1 else "157")
     assert (tmp_path / members).read_text() == "77"
+    cgroups.reweigh("/p", 2)
+    assert (tmp_path / weight).read_text() == ("2" if cgroups.version == 1 else "1")
     cgroups.enter("/gone", 77)
+    cgroups.reweigh("/gone", 2)
+    assert not cgroups.exists("/gone")
 
 
 def test_shares_become_weights_as_crun_reckons() -> None:
