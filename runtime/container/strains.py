@@ -68,7 +68,7 @@ def _cores(before: int | None, now: int, seconds: float) -> float:
     return (now - before) / 1e6 / seconds if before is not None and seconds > 0 else 0.0
 
 
-def _strain(parts: Parts, record: Record, forged: dict[str, int], cores: float) -> Strain:
+def _strain(parts: Parts, record: Record, forged: dict[str, int], cores: float = 0.0) -> Strain:
     group = parts.layout.cgroup_of(record.id)
     root = parts.layout.work(record.id) / "rootfs"
     refused, pids = parts.cgroups.refused_forks(group)
