@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 from runtime.agent.host import Host
 from runtime.agent.instance import Context, Instance
 from runtime.agent.job import Job
+from runtime.agent.lifecycle import RUNNING
 from runtime.agent.limits_met import FULL
 from runtime.agent.yielding import Yielding
 from runtime.container.port import Strain
-from runtime.model import ContainerSpec, EventKind
+from runtime.model import ContainerSpec, EventKind, JobState
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 2.0
 AGAIN_SECONDS = 60.0  # who goes on hitting a limit is told once a minute, with what was counted meanwhile
 MEBIBYTE = 2**20
+_AT_WORK = (JobState.RUNNING, JobState.PACKAGING)
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,12 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
+def _running(known: Mapping[str, Instance | Job]) -> dict[str, ContainerSpec]:
+    return {
+        id_: one.spec.container for id_, one in known.items() if one.status.state in (*RUNNING, *_AT_WORK)
+    }
+
+
 class LimitWatch:
     """One task, `run`. `lost` counts the lines of each container that were dropped."""
 
@@ -122,7 +130,7 @@ class LimitWatch:
         strains, clock = await self._context.calls.strains(), time.monotonic()
         known: dict[str, Instance | Job] = {**self._host.instances, **self._host.jobs}
         self._seen = {id_: seen for id_, seen in self._seen.items() if id_ in known}
-        await self._yielding.look(strains, {id_: one.spec.container for id_, one in known.items()})
+        await self._yielding.look(strains, _running(known))
         for now in strains:
             if supervisor := known.get(now.id):
                 seen = self._seen.get(now.id, Seen(Strain(id=now.id)))

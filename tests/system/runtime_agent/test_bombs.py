@@ -92,15 +92,16 @@ def test_the_neighbour_answers_and_the_bomb_is_reported(place: Place, bomb: Bomb
 def test_who_takes_all_weighs_less_and_a_new_agent_puts_weights_right(place: Place) -> None:
     container = f"hog{place.generation}"
     place.give(bomb_spec(BOMBS[0], container))
-    usual = _weight(place.agent, "neighbour").read_text()
+    weight = _weight(place.agent, "neighbour")
+    usual = f"{Limits(memory_bytes=0).cpu_shares if weight.name == 'cpu.shares' else 39}\n"
     eventually(lambda: _weight(place.agent, container).read_text() != usual, 120)
-    assert _weight(place.agent, "neighbour").read_text() == usual
+    eventually(lambda: weight.read_text() == usual, 120)
     assert place.agent.process is not None
     place.agent.process.kill()
     place.agent.process.wait()
-    _weight(place.agent, "neighbour").write_text(_weight(place.agent, container).read_text())
+    weight.write_text(_weight(place.agent, container).read_text())
     place.client = place.agent.start()
-    eventually(lambda: _weight(place.agent, "neighbour").read_text() == usual, 120)
+    eventually(lambda: weight.read_text() == usual, 120)
     eventually(lambda: _weight(place.agent, container).read_text() != usual, 120)
     place.give()
     in_state(place.client, container, "stopped", 120)
