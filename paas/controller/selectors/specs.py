@@ -27,6 +27,7 @@ from paas.controller.selectors.prebuilt import Program, image_for, layers, progr
 from paas.controller.selectors.releases import release_config
 from paas.controller.selectors.sandbox import release_sandbox
 from paas.controller.selectors.volumes import bindings, mounts_of, one_off_mounts
+from paas.slugbuilder.dockerfile.plan import REGISTRY_AUTH
 from runtime.model import (
     ContainerSpec,
     HealthCheck,
@@ -151,7 +152,7 @@ def process_env(
     """Return the environment: what the build asks for, then config vars, then what the platform alone decides."""
     return {
         **started.env,
-        **config,
+        **{variable: value for variable, value in config.items() if variable != REGISTRY_AUTH},
         "DYNO": name,
         "HOME": started.home,
         "MEMORY_AVAILABLE": str(size.memory_bytes // 1024**2),

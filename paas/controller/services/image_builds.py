@@ -15,6 +15,7 @@ from django.conf import settings
 
 from paas.controller.models import Build, Stack
 from paas.controller.selectors.caches import cache_name
+from paas.controller.selectors.config import config_vars
 from paas.controller.selectors.images import image_path
 from paas.controller.selectors.prebuilt import SHELL, WEB, Prebuilt
 from paas.controller.services import builds, prebuilt
@@ -30,10 +31,12 @@ from paas.oci.settings import Config
 from paas.slugbuilder.dockerfile.heroku_yml import FILE as HEROKU_YML
 from paas.slugbuilder.dockerfile.heroku_yml import parse_heroku_yml
 from paas.slugbuilder.dockerfile.instructions import base_images
-from paas.slugbuilder.dockerfile.plan import Orders, Plan, Process, Target, dump_orders
+from paas.slugbuilder.dockerfile.plan import REGISTRY_AUTH, Orders, Plan, Process, Target, dump_orders
 from paas.slugbuilder.dockerfile.source_files import Unreadable
 from paas.slugbuilder.errors import BuildError
 from paas.slugbuilder.procfile import parse_procfile
+from paas.slugbuilder.project_toml import FILE as PROJECT
+from paas.slugbuilder.project_toml import parse_project
 from runtime.model import IMAGE_BUILD, Account, ImageRef, JobInput, JobOutput, JobSpec, Rootfs
 
 DOCKERFILE, PROCFILE, BUILDPACKS = "Dockerfile", "Procfile", ".buildpacks"
@@ -51,8 +54,8 @@ def plan_of(build: Build) -> Plan | None:
     if build.app.buildpacks:
         return None
     try:
-        found = files_of(build, (HEROKU_YML, DOCKERFILE, PROCFILE, BUILDPACKS))
-        if BUILDPACKS in found:
+        found = files_of(build, (HEROKU_YML, DOCKERFILE, PROCFILE, BUILDPACKS, PROJECT))
+        if BUILDPACKS in found or parse_project(found.get(PROJECT, b"")).group:
             return None
         plan = parse_heroku_yml(found[HEROKU_YML].decode(errors="replace")) if HEROKU_YML in found else None
         if plan is None and DOCKERFILE in found:
@@ -92,6 +95,7 @@ def order(build: Build, plan: Plan, spec: JobSpec) -> JobSpec:
             layers=(builder,), host=True
         ),  # buildah is the host's; what runs in the image is the image's
         argv=(*spec.container.argv, f"--images={dump_orders(orders)}"),
+        env={**spec.container.env, **_credentials(build)},
         account=Account(uid=0, gid=0, capable=True),
         seccomp=IMAGE_BUILD,
     )
@@ -108,6 +112,11 @@ def order(build: Build, plan: Plan, spec: JobSpec) -> JobSpec:
         cache=f"{cache_name(build.app, build.stack)}-images",
         cache_bytes=CACHE_BYTES,
     )
+
+
+def _credentials(build: Build) -> dict[str, str]:
+    auth = config_vars(build.app).get(REGISTRY_AUTH, "")
+    return {REGISTRY_AUTH: auth} if auth else {}
 
 
 def _stacks(build: Build, plan: Plan) -> dict[str, list[dict[str, str]]]:

@@ -43,7 +43,7 @@ from paas.controller.services.source_fetching import source_arguments
 from paas.errors import InvalidParams
 from paas.oci.errors import ImageError
 from paas.oci.fetch import Cancelled
-from paas.slugbuilder.dockerfile.plan import Plan
+from paas.slugbuilder.dockerfile.plan import REGISTRY_AUTH, Plan
 from paas.slugbuilder.language_detection import needed_languages
 from paas.slugbuilder.masking import Masker
 from runtime.client import AgentClient, AgentRefused, AgentUnavailable
@@ -176,7 +176,7 @@ def job_spec(build: Build, needed: tuple[str, ...] = ()) -> JobSpec:
     if stack is None or builder is None:
         raise InvalidParams(f"The stack {build.stack} is not set up; run script/up, or choose another stack.")
     env = {
-        **build_config(build.app),
+        **{name: value for name, value in build_config(build.app).items() if name != REGISTRY_AUTH},
         "PATH": "/opt/paas/bin:/usr/local/bin:/usr/bin:/bin",
         "PYTHONPATH": "/opt/paas",
         "HOME": "/app",

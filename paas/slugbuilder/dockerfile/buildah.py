@@ -39,7 +39,9 @@ class Buildah:
         words += ["--target", stage] if stage else []
         words += [f"--build-arg={key}={value}" for key, value in arguments.items()]
         words += [f"--secret=id={key},src={file}" for key, file in secrets.items()]
-        return self._run(*words, str(context), shown=True)
+        return self._run(
+            *words, str(context), shown=True, folder=context
+        )  # oci-archive:FILE is relative to it
 
     def save(self, name: str, folder: Path) -> None:
         """Write an image with its manifest, configuration and plain layers, each file named by its content."""
@@ -66,10 +68,10 @@ class Buildah:
             raise BuildError("dockerfile_failed", f"buildah {words[0]} failed: {reason}")
         return done
 
-    def _run(self, *words: str, shown: bool = False) -> Finished:
+    def _run(self, *words: str, shown: bool = False, folder: Path | None = None) -> Finished:
         places = ("--root", str(self.store), "--runroot", str(self.folder / "run"))
         argv = (PROGRAM, *places, "--storage-driver", self.driver, *words)
-        return run(argv, cwd=self.folder, env=self.env, output=self.output if shown else None)
+        return run(argv, cwd=folder or self.folder, env=self.env, output=self.output if shown else None)
 
 
 def make_buildah(

@@ -5,6 +5,7 @@ In: what the platform orders.  Out: `APP/out/NUMBER` for each target; a BuildErr
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,10 +22,9 @@ from ..workspace import Workspace
 from . import namespaces
 from .buildah import Buildah, make_buildah
 from .instructions import declared, find, heredoc
-from .plan import Orders, Target
+from .plan import REGISTRY_AUTH, Orders, Target
 from .stack_base import offer
 
-AUTH_FILE = Path("/registries.json")
 OUT = "out"
 BUSY = "busy"  # a file in the cache while a build runs
 BUILDKIT = (
@@ -48,13 +48,13 @@ def build_images(orders: Orders, request: Request, work: Workspace) -> Result:
         folder.mkdir()
     with work.timed("unpack"):
         unpack_source(request.source, source, below=request.project_path)
+    auth = credentials(work.env.get(REGISTRY_AUTH, ""))
     secrets = write_secrets(work)
     namespaces.enter()
     shown = work.app / "context"
     if not namespaces.mount_copy(source, work.scratch / "empty", shown):
         shown = source
     with fresh_if_killed(work.cache_dir("images")) as cache:
-        auth = AUTH_FILE.read_text() if AUTH_FILE.is_file() else ""
         buildah = make_buildah(work.scratch / "buildah", cache, work.env, work.output, orders.insecure, auth)
         with work.timed("stacks"):
             offer(orders.stacks, buildah, work.scratch)
@@ -80,12 +80,25 @@ def fresh_if_killed(folder: Path) -> Iterator[Path]:
     busy.unlink(missing_ok=True)
 
 
+def credentials(text: str) -> str:
+    """Return what containers-auth.json(5) says, checked as far as its shape goes; '' for none."""
+    if not text.strip():
+        return ""
+    try:
+        if isinstance(json.loads(text)["auths"], dict):
+            return text
+    except (ValueError, KeyError, TypeError):
+        pass
+    message = f"The config var {REGISTRY_AUTH} is not what `podman login --authfile FILE` writes."
+    raise BuildError("registry_auth_invalid", message, hint="Set it to the whole content of such a file.")
+
+
 def write_secrets(work: Workspace) -> dict[str, Path]:
     """Each config var as a file that `RUN --mount=type=secret,id=NAME` shows, and nothing else does."""
     folder = work.scratch / "secrets"
     folder.mkdir(mode=0o700)
     for name, value in work.config.items():
-        if NAME.fullmatch(name):
+        if NAME.fullmatch(name) and name != REGISTRY_AUTH:
             (folder / name).write_bytes(value.encode("utf-8", "surrogateescape"))
     return {file.name: file for file in sorted(folder.iterdir())}
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+REGISTRY_AUTH = "PAAS_REGISTRY_AUTH"  # a config var of image builds alone: credentials for base images
+
 
 @dataclass(frozen=True)
 class Target:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -16,8 +17,10 @@ from paas.oci.folders import adopt_folders
 from paas.oci.layout import Blobs
 from paas.slugbuilder.dockerfile.plan import Orders, Target, dump_orders
 from paas.slugbuilder.image import build_builder_image
+from paas.slugbuilder.squash import pack
 from runtime.container.port import Bind, EngineError, VolumeBind
 from runtime.model import IMAGE_BUILD, Account, ImageRef, Limits, NetworkMode, Rootfs
+from tests.oci_images import Layout, busybox
 from tests.system.runtime.conftest import Host
 
 pytestmark = pytest.mark.system
@@ -51,6 +54,21 @@ def builder(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Rootfs:
     return Rootfs(layers=(ref,), host=True)
 
 
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """An image in an archive, and the squashfs of a stack."""
+    folder = tmp_path_factory.mktemp("base")
+    layout = Layout(folder / "layout")
+    layout.image(layout.layer(busybox()), Env=["BASE=archive"])
+    root = folder / "root"
+    (root / "bin").mkdir(parents=True)
+    shutil.copy("/bin/busybox", root / "bin" / "busybox")
+    (root / "bin" / "sh").symlink_to("busybox")
+    (root / "mine").touch()
+    os.chown(root / "mine", 33, 33)
+    return layout.archive(folder / "base.tar"), pack(root, folder / "stack").path
+
+
 def source_tar(folder: Path, files: dict[str, bytes]) -> Path:
     file = folder / "source.tar"
     with tarfile.open(file, "w") as archive:
@@ -62,10 +80,18 @@ def source_tar(folder: Path, files: dict[str, bytes]) -> Path:
 
 
 def build(
-    host: Host, builder: Rootfs, folder: Path, dockerfile: str, *, cache: str = "one", **orders: Any
+    host: Host,
+    builder: Rootfs,
+    folder: Path,
+    dockerfile: str,
+    *,
+    files: dict[str, bytes] | None = None,
+    binds: tuple[Bind, ...] = (),
+    variables: dict[str, str] | None = None,
+    **orders: Any,
 ) -> tuple[int | None, str, Blobs, dict[int, str]]:
     """Build one Dockerfile as the platform does. Returns exit code, output, and what was made."""
-    source = source_tar(folder, {"Dockerfile": dockerfile.encode()})
+    source = source_tar(folder, {"Dockerfile": dockerfile.encode(), **(files or {})})
     argv = ("python3", "-m", "slugbuilder", "build", "--stack", "host", "--result", "/tmp/build/result.json")
     ordered = Orders((Target(),), **orders)
     env = {
@@ -74,13 +100,14 @@ def build(
         "HOME": "/app",
         "WORD": "s3cret-of-mine",
     }
+    env |= variables or {}
     container = host.start(
         *argv,
         f"--images={dump_orders(ordered)}",
         create={
-            "binds": (Bind(source=str(source), target="/source.tar"),),
+            "binds": (Bind(source=str(source), target="/source.tar"), *binds),
             "scratch_bytes": 1024**3,
-            "volumes": (VolumeBind(name=cache, target="/cache", size_bytes=1024**3),),
+            "volumes": (VolumeBind(name="one", target="/cache", size_bytes=1024**3),),
         },
         **{**BUILD, "rootfs": builder, "env": env},
     )
@@ -117,6 +144,37 @@ def test_a_secret_is_shown_to_its_step_and_kept_nowhere(host: Host, builder: Roo
     assert b"14\n" in kept
     assert b"s3cret-of-mine" not in kept + output.encode()
     assert made
+
+
+def test_base_images_are_archives_and_stacks(
+    host: Host, builder: Rootfs, base: tuple[Path, Path], tmp_path: Path
+) -> None:
+    archive, stack = base
+    digest = "5" * 64
+    text = (
+        "FROM oci-archive:base.tar AS one\nRUN echo $BASE > /told && ! env | grep AUTH\n"
+        "FROM paas/debian-13\nCOPY --from=one /told /told\nRUN busybox stat -c '%u %g' /mine && busybox cat /told\n"
+    )
+    code, output, blobs, made = build(
+        host, builder, tmp_path, text, files={"base.tar": archive.read_bytes()},
+        binds=(Bind(source=str(stack), target=f"/stacks/{digest}"),), stacks={"debian-13": [f"sha256:{digest}"]},
+        variables={"PAAS_REGISTRY_AUTH": '{"auths": {}}'},
+    )  # fmt: skip
+    assert code == 0, output
+    assert "33 33" in output
+    assert "archive\n" in output
+    assert blobs.image(made[0]).config.container.cmd == ("/bin/sh",)
+
+
+def test_a_registry_that_does_not_answer_and_credentials_that_are_none(
+    host: Host, builder: Rootfs, tmp_path: Path
+) -> None:
+    code, output, _, _ = build(host, builder, tmp_path, "FROM registry.invalid/base:1\n")
+    assert code == 1
+    assert "or are a stack: FROM paas/debian-13" in output
+    code, output, _, _ = build(host, builder, tmp_path, SYSTEM, variables={"PAAS_REGISTRY_AUTH": "x"})
+    assert code == 1
+    assert "PAAS_REGISTRY_AUTH is not what" in output
 
 
 def test_the_line_that_fails_is_told(host: Host, builder: Rootfs, tmp_path: Path) -> None:
