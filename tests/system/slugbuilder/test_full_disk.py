@@ -46,7 +46,7 @@ def test_the_failure_names_the_disk(disk: Path, greedy: Path) -> None:
     built = build(greedy, disk)
     assert built.code == 1
     assert "The build's disk of 16 MB is full." in built.output
-    assert built.result["error"]["id"] == "build_script_failed"
+    assert built.result["error"]["id"] == "build_disk_full"
     assert "disk of 16 MB is full" in built.result["error"]["message"], "the result found room, too"
 
 
