@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .dockerfile.building import image_maker
 from .dockerfile.plan import load_orders
-from .heroku.compiling import Chosen
+from .heroku.compiling import OFFERED, Chosen
 from .heroku.references import parse_schemes
 from .masking import Masker
 from .output import Output
@@ -47,6 +47,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     command.add_argument("--project-path", default="", metavar="FOLDER", help="of the source: the app")
     command.add_argument("--buildpack-schemes", type=parse_schemes, default=("https",), metavar="https,…")
     command.add_argument(
+        "--offered", type=Path, default=OFFERED, metavar="DIR", help="Cloud Native Buildpacks of the platform"
+    )
+    command.add_argument(
         "--images", type=load_orders, metavar="JSON", help="build images from Dockerfiles, as it says"
     )
     return parser.parse_args(arguments)
@@ -66,7 +69,7 @@ def main(arguments: list[str]) -> int:
         request = Request(
             options.source, options.app, options.cache, Path(scratch), options.result,
             Stack(stack_name(options.stack)), options.slug_limit,
-            Chosen(tuple(options.buildpack), options.buildpack_schemes),
+            Chosen(tuple(options.buildpack), options.buildpack_schemes, options.offered),
             options.project_path,
         )  # fmt: skip
         make = image_maker(options.images) if options.images else None

@@ -1,6 +1,7 @@
 """The builder image: what a build container has on top of its stack. Runs on the host.
 
-In: this package, uv, the host's certificates.  Out: one squashfs with everything below /opt/paas.
+In: this package, uv, the host's certificates, Cloud Native Buildpacks of the operator.  Out: one squashfs with
+everything below /opt/paas.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def build_builder_image(target_dir: Path) -> BuiltImage:
+def build_builder_image(target_dir: Path, buildpacks: Path | None = None) -> BuiltImage:
     """Make `builder.squashfs` in `target_dir`, or return the one there when its inputs are unchanged.
 
     Reproducible: the same inputs give the same digest. `builder.json` beside it remembers inputs and digest.
@@ -44,13 +45,14 @@ def build_builder_image(target_dir: Path) -> BuiltImage:
     target_dir.mkdir(parents=True, exist_ok=True)
     image, note = target_dir / "builder.squashfs", target_dir / "builder.json"
     uv, bundle = Path(find_uv_bin()), host_ca_bundle()
-    inputs = inputs_hash(uv, bundle)
+    offered = buildpacks if buildpacks is not None and buildpacks.is_dir() else None
+    inputs = inputs_hash(uv, bundle, offered)
     known = read_note(note, inputs, image)
     if known is not None:
         return known
     with tempfile.TemporaryDirectory(prefix=".builder-", dir=target_dir) as folder:
         root = Path(folder) / "root"
-        fill(root, uv, bundle)
+        fill(root, uv, bundle, offered)
         made = pack(root, Path(folder) / "image", exclude=("... __pycache__",))
         note.unlink(missing_ok=True)
         made.path.replace(image)
@@ -77,13 +79,25 @@ def sources_hash() -> str:
     return digest.hexdigest()
 
 
-def inputs_hash(uv: Path, bundle: Path | None) -> str:
+def inputs_hash(uv: Path, bundle: Path | None, offered: Path | None = None) -> str:
     """A hash of everything that goes in. uv is known by size and time: reading 40 MB on every start is not worth it."""
     status = uv.stat()
     digest = hashlib.sha256(f"{FORMAT}\0{RUN_BUILD}\0{sources_hash()}\0".encode())
     digest.update(f"uv\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     digest.update(bundle.read_bytes() if bundle else b"")
+    if offered:
+        digest.update(b"buildpacks\0" + listing(offered))
     return digest.hexdigest()
+
+
+def listing(folder: Path) -> bytes:
+    """Everything in a folder by name, kind, size and time: editing a file changes it."""
+    entries = ((path, path.lstat()) for path in sorted(folder.rglob("*")))
+    lines = (
+        f"{path.relative_to(folder)}\0{known.st_mode}\0{known.st_size}\0{known.st_mtime_ns}\n"
+        for path, known in entries
+    )
+    return "".join(lines).encode("utf-8", "surrogateescape")
 
 
 def read_note(note: Path, inputs: str, image: Path) -> BuiltImage | None:
@@ -102,7 +116,7 @@ def write_atomically(note: Path, value: dict[str, object]) -> None:
     half.replace(note)
 
 
-def fill(root: Path, uv: Path, bundle: Path | None) -> None:
+def fill(root: Path, uv: Path, bundle: Path | None, offered: Path | None = None) -> None:
     """Lay out the image. Modes are set, not inherited from the checkout."""
     platform = root / "opt" / "paas"
     for path in sources():
@@ -114,8 +128,19 @@ def fill(root: Path, uv: Path, bundle: Path | None) -> None:
     (platform / "slugbuilder" / SOURCES_FILE).write_text(sources_hash())
     if bundle is not None:
         copy(bundle, platform / "etc" / "ca-certificates.crt", 0o644)
-    for folder in (root, *(path for path in root.rglob("*") if path.is_dir())):
+    if offered is not None:
+        offer(offered, platform / "cnb")
+    for folder in (root, *(path for path in root.rglob("*") if path.is_dir() and not path.is_symlink())):
         folder.chmod(0o755)
+
+
+def offer(buildpacks: Path, target: Path) -> None:
+    """Copy the operator's buildpacks: readable for builds, what lies in bin/ can be run."""
+    shutil.copytree(buildpacks, target, symlinks=True)
+    for path in target.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            runs = path.stat().st_mode & 0o111 or path.parent.name == "bin"
+            path.chmod(0o755 if runs else 0o644)
 
 
 def copy(source: Path, target: Path, mode: int) -> None:

@@ -177,7 +177,7 @@ def compile_source(request: Request, work: Workspace) -> Result:
 def compile_app(request: Request, project: Project, work: Workspace, declared: tuple[str, ...] = ()) -> Made:
     """Compile with the buildpacks that the app names (`declared`: in app.json), else with the one that is detected."""
     references = references_of(request.chosen, work, declared)
-    made = compile_chosen_cnb(references, request.chosen.schemes, project, work)
+    made = compile_chosen_cnb(references, request.chosen, project, work)
     if made is not None:
         return made
     if references:

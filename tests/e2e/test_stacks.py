@@ -30,6 +30,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()
 """
 
+# A Cloud Native Buildpack with a layer that is large enough for an image of its own.
+PROJECT = """\
+[_]
+schema-version = "0.2"
+[[io.buildpacks.group]]
+id = "test/words"
+[io.buildpacks.group.script]
+api = "0.10"
+shell = "/usr/bin/python3"
+inline = '''
+import os, pathlib
+layer = pathlib.Path(os.environ["CNB_LAYERS_DIR"], "words")
+(layer / "env.launch").mkdir(parents=True)
+(layer / "env.launch" / "WORDS").write_text("of the layer")
+(layer / "data").write_bytes(b"x" * 2**21)
+layer.with_suffix(".toml").write_text("[types]\\nlaunch = true\\n")
+'''
+"""
+
 
 @dataclass(frozen=True)
 class Built:
@@ -46,7 +65,7 @@ def mark(layout: Layout, text: str, *more: File) -> Path:
 
 @pytest.fixture(scope="module")
 def built(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """A stack imported from an archive, and an app built and served on it."""
+    """A stack imported from an archive, and an app built and served on it; its slug has a layer below it."""
     folder = tmp_path_factory.mktemp("stack")
     layout = Layout(folder / "layout")
     done = paas(platform, "stacks:import", "mini", f"oci-archive:{mark(layout, 'first')}")
@@ -54,7 +73,7 @@ def built(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Built
     assert "mini: ready (debian" in done.stdout
     answer = platform.api("POST", "/apps", {"stack": "mini"})
     app = str(answer.json()["name"])
-    files = {"Procfile": "web: python3 server.py\n", "server.py": SERVER}
+    files = {"Procfile": "web: python3 server.py\n", "server.py": SERVER, "project.toml": PROJECT}
     pushed = platform.git_push(repository(folder / "app", files=files), app)
     assert pushed.code == 0, pushed.output
     assert platform.get(app).text == "first 1000 "
@@ -69,7 +88,7 @@ def test_a_release_on_a_stack_runs_elsewhere(platform: Platform, built: Built, s
     skopeo("copy", *credentials(platform, "src"), source, f"dir:{short_folder / 'got'}")
     manifest = json.loads((short_folder / "got" / "manifest.json").read_text())
     config = (short_folder / "got" / manifest["config"]["digest"].removeprefix("sha256:")).read_text()
-    assert len(manifest["layers"]) == 2
+    assert len(manifest["layers"]) == 3, "the stack, what was installed, the slug"
     assert "secret" not in config
     name = f"{registry(platform)}/{built.app}:latest"
     pulled = podman(short_folder, "pull", "--tls-verify=false", f"--creds=x:{platform.token}", name)
@@ -88,9 +107,11 @@ def test_a_release_on_a_stack_runs_elsewhere(platform: Platform, built: Built, s
     ask = (
         "python3 -c 'import urllib.request as u; print(u.urlopen(\"http://127.0.0.1:9000\").read().decode())'"
     )
-    script = f"python3 server.py & for i in 1 2 3 4 5 6 7 8 9; do {ask} 2>/dev/null && exit 0; sleep 0.5; done; exit 1"
+    shown = 'echo "$WORDS" $(ls /app/.paas/layers/test_words/words)'
+    again = f"for i in 1 2 3 4 5 6 7 8 9; do {ask} 2>/dev/null && exit 0; sleep 0.5; done; exit 1"
+    script = f"{shown}; python3 server.py & {again}"
     ran = podman(short_folder, "run", *options, name, script)
-    assert ran.stdout.strip() == "first 1000 there", ran.stderr
+    assert ran.stdout.splitlines() == ["of the layer data env.launch", "first 1000 there"], ran.stderr
 
 
 def test_rebasing_keeps_serving(platform: Platform, built: Built) -> None:

@@ -61,7 +61,7 @@ def _made_here(configuration: Configuration, say: Say) -> Stack:
 def ensure_builder(home: Path, say: Say) -> None:
     """Make the image that holds the build program, again whenever the program changed."""
     file = home / "builder.json"
-    image = build_builder_image(home / "stacks" / "builder")
+    image = build_builder_image(home / "stacks" / "builder", home / "buildpacks")
     note = json.dumps(keep(image)) + "\n"
     if not file.exists() or file.read_text() != note:
         write_private(file, note)

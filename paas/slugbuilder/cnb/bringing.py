@@ -7,6 +7,7 @@ is such a collection, too: at a registry, or in an archive in the repository.
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from ..errors import BuildError
+from ..heroku.compiling import Chosen
 from ..heroku.fetching import MOST_BYTES, MOST_SECONDS, fetch, unreadable
 from ..heroku.references import Reference, Source, parse_place, parse_reference
 from ..project_toml import Named
@@ -30,6 +32,7 @@ ORDERS = ("order.toml", "builder.toml")
 DEEPEST = 4  # folders between a collection and its buildpacks: buildpacks/ID/VERSION
 PROGRAMS = ("detect", "build")
 PREFIX = "cnb:"
+WHOLE = "platform"  # names all that the operator offers
 
 
 @dataclass(frozen=True)
@@ -38,21 +41,23 @@ class Brought:
     order: Order
 
 
-def bring_references(references: Sequence[Reference], schemes: tuple[str, ...], work: Workspace) -> Brought:
+def bring_references(references: Sequence[Reference], settings: Chosen, work: Workspace) -> Brought:
     """All in one group, in order; a single collection brings its own groups."""
-    return _together([_brought(one, schemes, work, number) for number, one in enumerate(references)])
+    return _together([_brought(one, settings, work, number) for number, one in enumerate(references)])
 
 
-def bring_group(group: Sequence[Named], schemes: tuple[str, ...], work: Workspace) -> Brought:
-    """What project.toml names: by URI, as a script, or by the id of a buildpack that the others bring."""
+def bring_group(group: Sequence[Named], settings: Chosen, work: Workspace) -> Brought:
+    """What project.toml names: by URI, as a script, or by the id of one that the others or the platform bring."""
     each: list[Brought] = []
     for number, named in enumerate(group):
         if named.script:
             each.append(_scripted(named, work, number))
         elif named.uri:
-            each.append(_brought(_reference(named.uri, schemes), schemes, work, number))
+            each.append(_brought(_reference(named.uri, settings.schemes), settings, work, number))
         else:
             each.append(Brought((), ((Entry(named.id, named.version),),)))
+    if any(not named.script and not named.uri for named in group):
+        each.append(Brought(offered(settings.offered), ((),)))
     return _together(each)
 
 
@@ -77,15 +82,34 @@ def _together(each: Sequence[Brought]) -> Brought:
     return Brought(packs, order)
 
 
-def _brought(reference: Reference, schemes: tuple[str, ...], work: Workspace, number: int) -> Brought:
-    inner = parse_place(reference.place, schemes)
+def _brought(reference: Reference, settings: Chosen, work: Workspace, number: int) -> Brought:
+    inner = parse_place(reference.place, settings.schemes)
+    if inner.source is Source.PLATFORM:
+        return _offered(inner, reference, settings.offered)
     folder = work.scratch / "cnb" / "brought" / str(number)
     with work.timed("fetch"):
         try:
-            root = _fetched(inner, schemes, work, folder)
+            root = _fetched(inner, settings.schemes, work, folder)
         except (Unusable, OSError, HTTPException) as error:
             raise unreadable(reference, str(error)) from error
     return collection(root, reference)
+
+
+def offered(folder: Path) -> tuple[Pack, ...]:
+    """Return what the platform's operator offers; nothing where there is no such folder."""
+    return tuple(read_packs(folder, "the platform")) if folder.is_dir() else ()
+
+
+def _offered(place: Reference, reference: Reference, folder: Path) -> Brought:
+    """One of the platform's buildpacks by its id, or all of them in their order."""
+    packs = offered(folder)
+    if place.place == WHOLE and packs:
+        return collection(folder, reference)
+    id, _, version = place.place.partition("@")
+    if not any(pack.descriptor.id == id and version in ("", pack.descriptor.version) for pack in packs):
+        there = ", ".join(sorted(pack.descriptor.label for pack in packs)) or "none"
+        raise unreadable(reference, f"this platform does not offer it (it offers: {there})")
+    return Brought(packs, ((Entry(id, version),),))
 
 
 def _fetched(place: Reference, schemes: tuple[str, ...], work: Workspace, folder: Path) -> Path:
@@ -121,17 +145,18 @@ def collection(root: Path, reference: Reference) -> Brought:
 
 
 def read_packs(root: Path, name: str) -> Iterable[Pack]:
-    """Yield every buildpack at or below a folder; one that lies in another's folder only below a composite one."""
+    """Yield every buildpack at or below a folder; what lies in the folder of one that runs is that one's own."""
+    running: set[Path] = set()
     for file in sorted(root.rglob(DESCRIPTOR), key=lambda one: (len(one.parts), one)):
         inside = file.parent.relative_to(root)
-        if len(inside.parts) > DEEPEST or any(part.startswith(".") for part in inside.parts):
+        hidden = any(part.startswith(".") for part in inside.parts)
+        if len(inside.parts) > DEEPEST or hidden or running & set(file.parents):
             continue
         descriptor = parse_descriptor(read_table(file, f"{inside / DESCRIPTOR} of {name}"))
         if not descriptor.order:
             _check_programs(file.parent, descriptor.label)
+            running.add(file.parent)
         yield Pack(descriptor, file.parent)
-        if file.parent == root and not descriptor.order:
-            return
 
 
 def _check_programs(folder: Path, label: str) -> None:
@@ -140,7 +165,7 @@ def _check_programs(folder: Path, label: str) -> None:
         message = f"The Cloud Native Buildpack {label} cannot be used: it has no {' and no '.join(missing)}."
         raise BuildError("buildpack_unavailable", message)
     for program in (folder / "bin").iterdir():
-        if program.is_file() and not program.is_symlink():
+        if program.is_file() and not program.is_symlink() and not os.access(program, os.X_OK):
             program.chmod(0o755)
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import BuildError
-from ..heroku.compiling import Made
+from ..heroku.compiling import Chosen, Made
 from ..heroku.references import Reference, of_one_kind
 from ..project_toml import FILE, Project, parse_project
 from ..slugignore import parse_slugignore, remove_ignored, remove_others
@@ -41,7 +41,7 @@ def follow_project(project: Project, work: Workspace) -> Workspace:
 
 
 def compile_chosen_cnb(
-    references: tuple[Reference, ...], schemes: tuple[str, ...], project: Project, work: Workspace
+    references: tuple[Reference, ...], settings: Chosen, project: Project, work: Workspace
 ) -> Made | None:
     """The app's list counts, then project.toml's group."""
     try:
@@ -54,7 +54,7 @@ def compile_chosen_cnb(
     if not references and not project.group:
         return None
     brought = (
-        bring_references(references, schemes, work) if chosen else bring_group(project.group, schemes, work)
+        bring_references(references, settings, work) if chosen else bring_group(project.group, settings, work)
     )
     compiled, used = compile_cnb(brought, work.config, work)
     return Made(used, compiled, launcher=True)

@@ -107,7 +107,7 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path, room
         raise Unusable(f"a layer removes {path}, which no buildpackage does")
     place = target / path
     room.take(max(0, member.size))
-    if any(parent.is_symlink() for parent in place.parents if parent != target):
+    if any((target / parent).is_symlink() for parent in path.parents):
         raise Unusable(f"{path} lies below a link")
     if member.isdir():
         place.mkdir(parents=True, exist_ok=True)

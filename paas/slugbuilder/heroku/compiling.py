@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from ..buildpacks import BUILDPACKS
+from ..environment import PLATFORM
 from ..errors import BuildError
 from ..result import UsedBuildpack
 from ..workspace import Compiled, Workspace
@@ -19,14 +21,17 @@ from .references import MOST, Reference, Source, parse_list, parse_reference
 from .variables import clean_environment, write_env_dir
 
 FILE = ".buildpacks"
+OFFERED = PLATFORM / "cnb"
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the app's settings name (may be empty), and by which schemes buildpacks may come."""
+    """What the app's settings name (may be empty), by which schemes buildpacks may come, and where those lie that the
+    platform's operator offers."""
 
     references: tuple[str, ...] = ()
     schemes: tuple[str, ...] = ("https",)
+    offered: Path = OFFERED
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What names a buildpack: a built-in one, a folder of the repository, a git repository or an archive.
 
-`cnb:` before a folder, repository, archive or `docker://` names a Cloud Native Buildpack, or a collection of them.
+`cnb:` before a folder, repository, archive or `docker://` names a Cloud Native Buildpack, or a collection of them;
+before an id, one that the platform's operator offers.
 
 In: texts as people and Heroku's clients write them.  Out: references, or a ValueError in words. Pure.
 """
@@ -43,6 +44,7 @@ LONGEST = 500  # characters of one reference
 FOLDER = re.compile(r"\./[^\0]+")
 REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@+-]*")
 ARCHIVES = (".tgz", ".tar.gz")
+OFFERED_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*(?:@[A-Za-z0-9._+-]+)?")
 IMAGE = re.compile(
     r"docker://(?P<host>[A-Za-z0-9.-]+(?::\d+)?)/(?P<name>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
     r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
@@ -56,6 +58,7 @@ class Source(StrEnum):
     ARCHIVE = "archive"
     CNB = "cnb"
     IMAGE = "image"
+    PLATFORM = "platform"
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def parse_reference(given: str, schemes: tuple[str, ...]) -> Reference:
         inner = parse_place(text.removeprefix(CNB), schemes)
         if inner.source in (Source.BUILT_IN, Source.CNB):
             raise ValueError(
-                f"{text!r} is no Cloud Native Buildpack: give cnb:./FOLDER or cnb: before a URL."
+                f"{text!r} is no Cloud Native Buildpack: give cnb:./FOLDER, cnb:ID, or cnb: before a URL."
             )
         return Reference(f"{CNB}{inner.text}", Source.CNB, inner.text)
     if text.startswith("./"):
@@ -115,6 +118,8 @@ def _image(text: str) -> Reference | None:
 
 def parse_place(text: str, schemes: tuple[str, ...]) -> Reference:
     """Return where a Cloud Native Buildpack comes from: the place of its reference."""
+    if text not in BUILT_IN and OFFERED_ID.fullmatch(text):
+        return Reference(text, Source.PLATFORM, text)
     return _image(text) or parse_reference(text, schemes)
 
 

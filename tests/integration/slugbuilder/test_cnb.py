@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from paas.slugbuilder.image import build_builder_image
 from tests.oci_images import File, Layout, directory
 from tests.oci_registry import serve
 
@@ -132,6 +133,8 @@ def collection(source: Path) -> None:
     root = source / "packs"
     pack(root / "tool", "example/tool", TOOL, plan(PROVIDES))
     pack(root / "app", "example/app", APP, plan(REQUIRES))
+    (root / "app" / "tests").mkdir()
+    (root / "app" / "tests" / "buildpack.toml").write_text("no buildpack of ours")
     pack(root / "other", "example/other", "#!/bin/sh\n", "echo no main.rs here >&2; exit 100")
     (root / "order.toml").write_text(
         '[[order]]\n[[order.group]]\nid = "example/other"\n[[order.group]]\nid = "example/tool"\n'
@@ -327,3 +330,39 @@ def test_images_from_a_registry_and_from_an_archive(
         )
     (source / ".buildpacks").write_text("cnb:./main.txt\n")
     failed(build(source, work), "buildpack_unavailable", "no archive of an OCI image")
+
+
+def test_what_the_platform_offers(work: Path, source: Path) -> None:
+    """By id, by an id in project.toml, and all in their order."""
+    collection(source)
+    offered = work / "offered"
+    (source / "packs").rename(offered)
+    extra, env = ("--offered", str(offered)), {"WORD": "x"}
+    for names in (("cnb:example/tool@1.0.0", "cnb:example/app"), ("cnb:platform",)):
+        built = build(source, work, env=env, extra=(*extra, *(f"--buildpack={name}" for name in names)))
+        assert built.code == 0, built.output
+        assert [one["name"] for one in built.result["buildpacks"]] == ["example/tool", "example/app"]
+    (source / "project.toml").write_text(
+        '[_]\nschema-version = "0.2"\n'
+        '[[io.buildpacks.group]]\nid = "example/tool"\n[[io.buildpacks.group]]\nid = "example/app"\n'
+    )
+    assert build(source, work, env=env, extra=extra).code == 0
+    (source / ".buildpacks").write_text("cnb:example/none\n")
+    words = "does not offer it (it offers: example/app@1.0.0, example/other@1.0.0, example/tool@1.0.0)"
+    failed(build(source, work, extra=extra), "buildpack_unavailable", words)
+
+
+def test_the_operators_buildpacks_are_in_the_builder(work: Path) -> None:
+    folder = work / "buildpacks"
+    pack(folder / "one", "example/one", "#!/bin/sh\n")
+    (folder / "one" / "link").symlink_to("bin")
+    first = build_builder_image(work / "image", folder)
+    listed = subprocess.run(
+        ["unsquashfs", "-ll", str(first.path), "opt/paas/cnb"], capture_output=True, text=True, check=True
+    )
+    modes = {line.split()[-1]: line.split()[0] for line in listed.stdout.splitlines() if "/cnb/" in line}
+    assert modes["squashfs-root/opt/paas/cnb/one/bin/build"] == "-rwxr-xr-x"
+    assert modes["squashfs-root/opt/paas/cnb/one/buildpack.toml"] == "-rw-r--r--"
+    assert build_builder_image(work / "image", folder).digest == first.digest
+    (folder / "one" / "buildpack.toml").write_text("")
+    assert build_builder_image(work / "image", folder).digest != first.digest

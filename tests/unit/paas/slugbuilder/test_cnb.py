@@ -249,6 +249,7 @@ def read_exec_d(awk: str, text: str) -> subprocess.CompletedProcess[str]:
 def test_references() -> None:
     one = parse_reference("cnb:./packs//mine", ("https",))
     assert (one.text, one.source, one.place) == ("cnb:./packs/mine", Source.CNB, "./packs/mine")
+    assert parse_reference("cnb:example/x@1.2", ("https",)).place == "example/x@1.2"
     assert parse_reference("cnb:https://h/x.tgz", ("https",)).place == "https://h/x.tgz"
     image = "cnb:docker://127.0.0.1:5000/a/b:1"
     assert (parse_reference(image, ("https",)).text, parse_reference(image, ("https",)).source) == (
