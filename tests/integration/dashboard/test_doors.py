@@ -17,8 +17,10 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 
 from paas.controller.dashboard import urls
-from paas.controller.models import App, Release, User
+from paas.controller.models import App, Host, Release, User, Volume
+from runtime.tls import CONTROLLER
 from tests.e2e.dashboard import seed
+from tests.integration.controller.machines import certified
 from tests.integration.dashboard.conftest import HTMX, deployed
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
@@ -36,11 +38,15 @@ READS = [
     "config",
     "config_var",
     "settings",
+    "resources",
+    "volume",
 ]
 WRITES = [
     "formation", "restart", "stop_one_off", "rollback", "cancel_build", "remove_config_var", "rename", "domains",
     "remove_domain", "collaborators", "remove_collaborator", "transfer", "maintenance", "destroy",
-    "kernel", "remove_kernel", "sandbox",
+    "kernel", "remove_kernel", "sandbox", "egress", "networks", "create_network", "leave_network", "destroy_network",
+    "volumes", *(ON_VOLUMES := ["mount_volume", "grow_volume", "destroy_volume", "snapshot_volume", "restore_volume",
+    "remove_snapshot"]),
 ]  # fmt: skip
 ADMIN_READS = ["hosts", "users", "audit"]
 ADMIN_WRITES = ["invite", "user_active", "user_admin", "user_reset", "user_delete"]
@@ -52,6 +58,7 @@ ARGUMENTS = {
     "config_var": ["A"],
     "remove_config_var": ["A"],
     "revoke_token": [uuid4()],
+    **dict.fromkeys(["volume", *ON_VOLUMES], ["data"]),
 }
 WITH_ID = {"build", "build_state", "build_stream", "cancel_build", "stop_one_off", *ADMIN_WRITES} - {"invite"}
 
@@ -187,6 +194,8 @@ def test_pages_carry_the_policy_and_obey_it(
     name: str, admin: User, client_of: Callable[..., Client], shop: App
 ) -> None:
     build = seed.make_build(shop, "building", timedelta(minutes=1), "5ad1f00d", "Next")
+    certified(CONTROLLER)  # the page of a volume asks its host
+    Volume.objects.create(app=shop, host=Host.objects.get(name="host-of-shop"), name="data", size_bytes=2**30)
     path = reverse("dashboard:login") if name == "login" else address(name, identity=build.id)
     response = client_of(None if name == "login" else admin).get(path)
     assert response.status_code == 200
