@@ -1,7 +1,7 @@
 """Single files of a source tar, without unpacking it. Runs in the platform.
 
 In: the tar of a commit, paths.  Out: the content of those that are there.
-Walking the headers of 20,000 files takes 30 ms; tarfile needs a second.
+Every push passes here: so headers are walked, and no object is made of each member as tarfile does.
 """
 
 from __future__ import annotations
