@@ -23,7 +23,7 @@ def test_it_sets_up_no_django() -> None:
     done = subprocess.run(
         (sys.executable, "-c", program), cwd=ROOT, env=environ, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "['housekeeping', 'tick'] False"
+    assert done.stdout.strip() == "['housekeeping', 'schedules', 'tick'] False"
 
 
 def test_every_scheduled_task_is_one_that_the_worker_knows() -> None:
