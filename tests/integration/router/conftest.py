@@ -38,7 +38,7 @@ def _beside(name: str) -> ModuleType:
 real = _beside("instances")
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 10.0, what: str = "") -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 30.0, what: str = "") -> Any:
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"timed out: {what or condition}"
@@ -81,7 +81,7 @@ class World:
     def start(self) -> None:
         """Start it and wait until it serves."""
         self.launch()
-        wait_for(self.answers, 10, f"router start: {self.output()}")
+        wait_for(self.answers, 30, f"router start: {self.output()}")
 
     def launch(self) -> None:
         for name, token in (("token", TOKEN), ("controller-token", CONTROLLER_TOKEN)):

@@ -127,7 +127,7 @@ def test_a_site_over_one_connection(site, kind):
         for hidden in ("/.env", "/%2eenv"):
             assert ask(connection, hidden)[0].status == 404
         process.send_signal(signal.SIGTERM)
-        assert process.wait(15) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("kind", SERVERS)
