@@ -2,9 +2,10 @@
 
 In: a pid.  Out: its slice, and that of whatever it starts, is the shortest there is (sched_setattr(2)).
 
-Who never sleeps is left alone for a slice; who wakes meanwhile waits for 3 ms, or 4 where a tick ends it. With the
-shortest slice nobody waits for longer than a tenth of a millisecond. It says how soon, not how much: shares stay, and
-without a rival nothing changes. None is shorter, so there is nothing to refuse to an app; a longer one is its own loss.
+Who never sleeps is left alone for a slice; who wakes meanwhile waits for 3 ms, or 4 where a tick ends it. The shortest
+slice ends that wait, but not that of one who is ahead of its share, whom weight helps (`runtime/agent/yielding.py`). It
+says how soon, not how much: shares stay, and without a rival nothing changes. None is shorter, so there is nothing to
+refuse to an app; a longer one is its own loss.
 """
 
 from __future__ import annotations

@@ -5,6 +5,11 @@ In: what a step found.  Out: an exception that the pipeline prints as ` !     ` 
 
 from __future__ import annotations
 
+# Ids that name the step which failed, not the cause: a limit that was met explains them.
+VAGUE = frozenset(
+    {"build_script_failed", "install_failed", "buildpack_compile_failed", "package_build_failed"}
+)
+
 
 class BuildError(Exception):
     """A build that cannot go on because of the source, its dependencies or its settings.

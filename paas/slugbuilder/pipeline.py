@@ -18,7 +18,7 @@ from .buildpacks import BUILDPACKS, detect
 from .cnb.choosing import compile_chosen_cnb, follow_project, read_project
 from .declaring import for_controller, read_declarations, tell_unknown_types
 from .environment import build_environment
-from .errors import BuildError
+from .errors import VAGUE, BuildError
 from .heroku.compiling import Chosen, Made, compile_chosen, references_of
 from .heroku.variables import config_of
 from .launcher import write_launcher
@@ -35,10 +35,6 @@ from .workspace import Compiled, Stack, Workspace
 SLUG_LIMIT = 2 * 1024**3
 FULL_BELOW = 0.01  # share of a disk
 DISK_FULL = "build_disk_full"
-# Errors that name the step, not the cause: a full disk explains them.
-VAGUE = frozenset(
-    {"build_script_failed", "install_failed", "buildpack_compile_failed", "package_build_failed"}
-)
 RAISING = stat.S_ISUID | stat.S_ISGID
 
 

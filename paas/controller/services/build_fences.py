@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from paas.controller.selectors import specs
+from paas.slugbuilder.errors import VAGUE
 from runtime.model import ExitReason, JobStatus, LimitKind
 
 MEBIBYTE = 1024**2
@@ -17,10 +18,15 @@ MEBIBYTE = 1024**2
 
 @dataclass(frozen=True)
 class Met:
-    """A limit that ended a build or something in it."""
+    """A limit that a failed build ran into. `ended`: it is what ended the build; else it may be the cause."""
 
     error_id: str
     words: str
+    ended: bool = False
+
+    def id_for(self, said: str) -> str:
+        """Return the error's id, when the builder itself gave it the id `said`."""
+        return self.error_id if self.ended or said in VAGUE else said
 
 
 def limit_met(status: JobStatus) -> Met | None:
@@ -28,10 +34,13 @@ def limit_met(status: JobStatus) -> Met | None:
     limits, reason = specs.build_limits(), status.exit.reason if status.exit else None
     if reason is ExitReason.TIMEOUT:
         seconds = settings.PAAS.build_timeout
-        return Met("build_timeout", f"the build took longer than {seconds} seconds and was stopped")
+        return Met(
+            "build_timeout", f"the build took longer than {seconds} seconds and was stopped", ended=True
+        )
     if reason is ExitReason.OOM or LimitKind.MEMORY in status.limits_met:
         needed = f"more than its {limits.memory_bytes // MEBIBYTE} MB of memory"
-        return Met("build_memory", f"the build needed {needed}, and the process was stopped")
+        words = f"the build needed {needed}, and the process was stopped"
+        return Met("build_memory", words, ended=reason is ExitReason.OOM)
     if LimitKind.PROCESSES in status.limits_met:
         return Met("build_processes", f"the build hit its limit of {limits.pids} processes and threads")
     if LimitKind.TEMPORARY in status.limits_met:

@@ -296,7 +296,7 @@ def _fail(build: Build, status: JobStatus, error: builds.Failure | None) -> None
     if error and limit:
         sentence = f"{limit.words[:1].upper()}{limit.words[1:]}."
         build_output.write(build.id, f" !     {sentence}", " !")
-        builds.fail(build, limit.error_id, f"{said} {sentence}")
+        builds.fail(build, limit.id_for(error.id), f"{said} {sentence}")
     elif error:
         builds.fail(build, error.id, said)
     elif limit:

@@ -73,7 +73,7 @@ def write_launcher(app: Path, packs: Sequence[Launched], commands: dict[str, tup
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "exec-d.awk").write_text(EXEC_D, "utf-8")
     types = {one.type for _, one in commands.values()}
-    parts = {"APP": shlex.quote(str(app)), "PROFILE": "".join(_profiles(packs, types))}
+    parts = {"APP": shlex.quote(str(app)), "PROFILE": "".join(_every(packs, types, "profile.d", "."))}
     shell = re.sub("@([A-Z_]+)@", lambda found: parts[found[1]], SHELL)
     (folder / "shell").write_text(shell, "utf-8", "surrogateescape")
     program = app / ".paas" / "launch"
@@ -85,7 +85,7 @@ def launch_text(app: Path, packs: Sequence[Launched], commands: dict[str, tuple[
     parts = {
         "KNOWN": "".join(_known(app, text, one) for text, one in commands.values()),
         "CHANGES": "".join(_changes(packs, {one.type for _, one in commands.values()})),
-        "EXEC_D": "".join(_exec_d(packs, {one.type for _, one in commands.values()})),
+        "EXEC_D": "".join(_every(packs, {one.type for _, one in commands.values()}, "exec.d", "set_by")),
         "DIRECT": "".join(
             f"  {shlex.quote(one.type)}) exec {shlex.join(one.argv)} ;;\n"
             for one in {one.type: one for _, one in commands.values()}.values()
@@ -126,25 +126,15 @@ def _only(type: str, line: str) -> str:
     return f'[ "$cnb_process" = {shlex.quote(type)} ] && {line}'
 
 
-def _exec_d(packs: Sequence[Launched], types: set[str]) -> Iterator[str]:
-    """All programs for every process come before those for one."""
+def _every(packs: Sequence[Launched], types: set[str], folder: str, word: str) -> Iterator[str]:
+    """Lines that run `word` with each file of the layers' `folder`: those for every process before those for one."""
     layers = [layer for pack in packs for layer in pack.layers]
     for layer in layers:
-        yield from (f"set_by {shlex.quote(str(file))}\n" for file in _files(layer / "exec.d"))
+        yield from (f"{word} {shlex.quote(str(file))}\n" for file in _files(layer / folder))
     for type in sorted(types):
         for layer in layers:
-            for file in _files(layer / "exec.d" / type):
-                yield _only(type, f"set_by {shlex.quote(str(file))}\n")
-
-
-def _profiles(packs: Sequence[Launched], types: set[str]) -> Iterator[str]:
-    layers = [layer for pack in packs for layer in pack.layers]
-    for layer in layers:
-        yield from (f". {shlex.quote(str(file))}\n" for file in _files(layer / "profile.d"))
-    for type in sorted(types):
-        for layer in layers:
-            for file in _files(layer / "profile.d" / type):
-                yield _only(type, f". {shlex.quote(str(file))}\n")
+            for file in _files(layer / folder / type):
+                yield _only(type, f"{word} {shlex.quote(str(file))}\n")
 
 
 def _files(folder: Path) -> list[Path]:

@@ -137,6 +137,11 @@ BAD_ENDS = {
         limits_met=(LimitKind.PROCESSES,),
         result='{"error": {"id": "build_script_failed", "message": "bin/post_compile failed."}}',
     ),
+    "failed requirements_unresolvable: No such version. The build hit its limit of 1024 processes": ends(
+        JobState.FAILED,
+        limits_met=(LimitKind.PROCESSES,),
+        result='{"error": {"id": "requirements_unresolvable", "message": "No such version."}}',
+    ),
     "failed build_memory: the build needed more than its 2048 MB": ends(
         JobState.FAILED, limits_met=(LimitKind.PROCESSES, LimitKind.MEMORY)
     ),
