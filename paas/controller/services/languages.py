@@ -47,7 +47,7 @@ def ensure_languages(stack: Stack, names: Iterable[str], say: Say) -> None:
     """Make what the stack lacks of these languages. Raises ImageError."""
     for name in lacking(stack, names):
         label = LANGUAGES[name].label
-        say(f"-----> Adding {label} to the stack {stack.name}: once for all apps, about half a minute")
+        say(f"-----> Adding {label} to the stack {stack.name}: once for all apps, a minute or a few")
         put_languages(stack, [make(stack.name, name, stack.run_layers, stack.build_layers, say)])
 
 
