@@ -269,6 +269,8 @@ def main(words: Sequence[str]) -> int:
         try:
             run.all(plan(levels or LEVELS, extra))
         except KeyboardInterrupt:
+            for number in (signal.SIGINT, signal.SIGTERM):  # it stops already; ignoring would be inherited
+                signal.signal(number, lambda *_: None)
             print("\nStopping; the tests that run clean up first.", flush=True)
             run.stop()
             return 130

@@ -18,7 +18,7 @@ from runtime.agent.lifecycle import RUNNING
 from runtime.agent.limits_met import FULL
 from runtime.agent.yielding import Yielding
 from runtime.container.port import Strain
-from runtime.model import ContainerSpec, EventKind, JobState
+from runtime.model import ContainerSpec, EventKind, InstanceState, JobState
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 2.0
@@ -105,9 +105,9 @@ def _times(count: int) -> str:
 
 
 def _running(known: Mapping[str, Instance | Job]) -> dict[str, ContainerSpec]:
-    return {
-        id_: one.spec.container for id_, one in known.items() if one.status.state in (*RUNNING, *_AT_WORK)
-    }
+    """Those with processes; who is stopping finishes its last requests, and weighs what it did."""
+    states = (*RUNNING, InstanceState.STOPPING, *_AT_WORK)
+    return {id_: one.spec.container for id_, one in known.items() if one.status.state in states}
 
 
 class LimitWatch:

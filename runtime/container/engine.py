@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -552,15 +552,18 @@ class CrunEngine:
 
     def _remove(self, record: Record) -> None:
         parts = self._parts
-        with contextlib.ExitStack() as after:
+        later: Callable[[], None] | None = None
+        with contextlib.ExitStack() as beside:
             if record.slot >= 0 and record.boot_id == parts.boot_id:  # else its number is another's by now
                 slot = parts.pool.slot(record.slot, record.address)
                 leave = partial(making.leave_network, parts, making.member_of(parts, record), slot)
                 if record.exit is not None and parts.pool.guarded:
-                    after.enter_context(self._mounts.beside(leave))
+                    beside.enter_context(self._mounts.beside(leave))
                 else:  # its address is another's only when nothing of it runs any more
-                    after.callback(leave)
+                    later = leave
             making.unmake(parts, record.id, record)
+        if later is not None:
+            later()
         for key in record.volumes:
             parts.volumes.release(key)
         for key in record.data:

@@ -42,6 +42,7 @@ from runtime.container.namespace import MountNamespace
 from runtime.container.owners import FIRST, WIDTH, Owners, UserNamespaces
 from runtime.container.port import Bind, EngineError, VolumeBind
 from runtime.container.storage import Record, save
+from runtime.container.syscall_rules import Profile
 from runtime.images.shifting import Lowers
 from runtime.images.store import Images
 from runtime.model import IMAGE_BUILD, ContainerSpec, NetworkMode, check_ulimit, parse_sysctl
@@ -117,7 +118,8 @@ def check_request(request: Request) -> None:
     attaching.check_mounts(spec.volumes, targets)
     if spec.seccomp == IMAGE_BUILD and spec.network is NetworkMode.APP:
         raise EngineError(
-            f"The seccomp profile {IMAGE_BUILD} is for builds: no app of the network may have it."
+            f"The seccomp profile {IMAGE_BUILD} is for builds: no app of the network may have it. Name another of "
+            "this host's, or none."
         )
     check_kernel(spec)
 
@@ -163,8 +165,9 @@ def make(parts: Parts, request: Request) -> Record:
             directory.mkdir(mode=0o700)
             runtimes.remember(directory, chosen)
             late = parts.isolated and chosen.makes_network and parts.pool.guarded
+            profile = _isolation(parts, request.spec)
             slot = _take_slot(parts, request.spec, undo, late=late)
-            record = _assemble(parts, request, Making(chosen, slot, late, foreign), undo)
+            record = _assemble(parts, request, Making(chosen, slot, late, profile, foreign), undo)
             undo.pop_all()
             return record
     except OSError as error:
@@ -178,6 +181,7 @@ class Making:
     chosen: runtimes.Runtime
     slot: Slot | None
     late: bool
+    profile: Profile
     foreign: Foreign | None = None
 
     @property
@@ -301,17 +305,21 @@ def marks(owners: Owners) -> dict[str, int]:
     return {owner: mark_of(start) for owner, start in owners.all().items()}
 
 
-def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.ExitStack) -> Record:
-    spec, layout, chosen, slot = request.spec, parts.layout, making.chosen, making.slot
-    parts.grace.begin()
-    profile = profiles.load(parts.seccomp_dir, spec.seccomp)
-    start = parts.owners.range_start(spec.owner)
-    uid_start = start if parts.isolated else None
-    if uid_start is None and (spec.account.capable or spec.account.uid == 0):
+def _isolation(parts: Parts, spec: ContainerSpec) -> Profile:
+    """Return the seccomp profile. Raises EngineError for what this host cannot isolate, before anything is taken."""
+    if not parts.isolated and (spec.account.capable or spec.account.uid == 0):
         raise EngineError(
             "This image runs as root, which it may only in a user namespace of its own, and the agent of this host was "
             "told to make none; give the image a USER that is not root."
         )
+    return profiles.load(parts.seccomp_dir, spec.seccomp)
+
+
+def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.ExitStack) -> Record:
+    spec, layout, chosen, slot = request.spec, parts.layout, making.chosen, making.slot
+    parts.grace.begin()
+    start = parts.owners.range_start(spec.owner)
+    uid_start = start if parts.isolated else None
     hostname = clean_hostname(spec.hostname or spec.name)
     address = slot.address if slot else ""
     files = {
@@ -337,7 +345,7 @@ def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.E
     )
     binds += attached.mounts
     prepared = _prepare(parts, spec, root, making.netns, uid_start, tuple(binds), hostname)
-    profile = adapting.profile_of(profile, making.foreign)
+    profile = adapting.profile_of(making.profile, making.foreign)
     bpf = seccomp.compile_bpf(profile) if chosen.takes_bpf else ""
     prepared = msgspec.structs.replace(prepared, profile=profile, seccomp_bpf=bpf)
     _write_config(layout.bundle(spec.id), adapting.document(spec, prepared, parts.hooks_dirs, making.foreign))

@@ -232,11 +232,11 @@ while True:
 
 
 def _listener(machine: Machine) -> subprocess.Popen[bytes]:
-    """Somebody on the cable who takes connections at BEYOND_PORT."""
+    """Somebody on the cable who takes connections at BEYOND_PORT and the next one."""
     return _serving(
         f"""
 import socket
-server = socket.create_server(({machine.beyond!r}, {BEYOND_PORT}))
+server, other = (socket.create_server(({machine.beyond!r}, {BEYOND_PORT} + more)) for more in (0, 1))
 print("up", flush=True)
 while True: server.accept()[0].close()
 """

@@ -5,7 +5,6 @@ In: names, sizes such as 10GiB, places as TYPE:/PATH.  Out: volumes; a release w
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import Any
 
@@ -14,9 +13,8 @@ import click
 from paas.cli.call import Call, command
 from paas.cli.failures import Usage
 from paas.cli.output import remark, say
+from paas.sizes import parse_size
 
-UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
-SIZE = re.compile(r"(\d{1,15})\s*([kmgt]?)(i?b)?", re.IGNORECASE)
 NAME = click.argument("name", metavar="VOLUME")
 SNAPSHOT = click.argument("snapshot", metavar="SNAPSHOT")
 
@@ -127,10 +125,10 @@ def clone(call: Call, name: str, snapshot: str, new: str) -> None:
 
 def read_size(text: str) -> int:
     """Read 10GiB, 500M or bytes; units are powers of 1024. Raises Usage."""
-    found = SIZE.fullmatch(text.strip())
-    if not found:
-        raise Usage(f"{text!r} is not a size: write 500MiB, 10GiB or a number of bytes.")
-    return int(found[1]) * UNITS[found[2].lower()]
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise Usage(str(error)) from error
 
 
 def show_size(size: int) -> str:

@@ -5,7 +5,6 @@ In: names, sizes, places.  Out: the list as it is now. What only a host knows co
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django.http import HttpResponse
@@ -18,9 +17,8 @@ from paas.controller.models import App, Volume
 from paas.controller.selectors.volumes import bindings_of_app, find_volume, volumes
 from paas.controller.services import volumes as service
 from paas.errors import InvalidParams, PaasError
+from paas.sizes import parse_size
 
-UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
-SIZE = re.compile(r"(\d{1,15})\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 LIST = "dashboard/partials/volumes.html"
 ONE = "dashboard/partials/volume_state.html"
 
@@ -100,11 +98,10 @@ def _state(volume: Volume) -> dict[str, Any]:
 
 
 def _size(request: Request) -> int:
-    text = field(request, "size").strip()
-    match = SIZE.fullmatch(text)
-    if match is None:
-        raise InvalidParams(f"{text!r} is not a size: write 500MiB, 10GiB or a number of bytes.")
-    return int(match[1]) * UNITS[match[2].lower()]
+    try:
+        return parse_size(field(request, "size"))
+    except ValueError as error:
+        raise InvalidParams(str(error)) from error
 
 
 def _listed(request: Request, app: App, notice: str) -> HttpResponse:

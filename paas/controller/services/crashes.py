@@ -65,7 +65,9 @@ def _known_run(instance: Instance) -> int:
 
 def _keep(instance: Instance, runs: Iterable[EndedRun]) -> None:
     rows = [_row(instance, one) for one in runs if _is_crash(one.exit, InstanceState.CRASHED)]
-    Crash.objects.bulk_create(rows, ignore_conflicts=True)
+    # One may be known from a report already, which does not say since when it ran.
+    known = {"unique_fields": ["instance", "at"], "update_fields": ["run", "started_at"]}
+    Crash.objects.bulk_create(rows, update_conflicts=True, **known)  # type: ignore[arg-type]
     newest = Crash.objects.filter(app_id=instance.app_id).order_by("-at", "-id").values_list("id", flat=True)
     old = list(newest[KEPT:])
     if old:

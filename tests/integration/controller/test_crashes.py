@@ -74,6 +74,7 @@ def test_runs_between_two_reports_are_asked_for(platform: Platform, live: App) -
     platform.agent.tell()
     platform.worker.drain(without=("hosts.push_host",))
     assert [(one.run, one.code, one.version) for one in crashes(live)] == [(3, 3, 2), (2, 2, 2), (1, 1, 2)]
+    assert [one.ran_seconds for one in crashes(live)] == [pytest.approx(1, abs=0.01)] * 3
 
 
 def test_what_was_asked_for_or_never_ran_is_none(platform: Platform, live: App) -> None:
