@@ -22,6 +22,7 @@ class Met:
 
     error_id: str
     words: str
+    next_step: str
     ended: bool = False
 
     def id_for(self, said: str) -> str:
@@ -33,16 +34,23 @@ def limit_met(status: JobStatus) -> Met | None:
     """Return the limit that a failed build ran into; None when it was something else."""
     limits, reason = specs.build_limits(), status.exit.reason if status.exit else None
     if reason is ExitReason.TIMEOUT:
-        seconds = settings.PAAS.build_timeout
+        words = f"the build took longer than {settings.PAAS.build_timeout} seconds and was stopped"
         return Met(
-            "build_timeout", f"the build took longer than {seconds} seconds and was stopped", ended=True
+            "build_timeout", words, "Its last lines say where it stood; correct that and push again.", True
         )
     if reason is ExitReason.OOM or LimitKind.MEMORY in status.limits_met:
-        needed = f"more than its {limits.memory_bytes // MEBIBYTE} MB of memory"
-        words = f"the build needed {needed}, and the process was stopped"
-        return Met("build_memory", words, ended=reason is ExitReason.OOM)
+        megabytes = limits.memory_bytes // MEBIBYTE
+        words = f"the build needed more than its {megabytes} MB of memory, and the process was stopped"
+        return Met(
+            "build_memory",
+            words,
+            "Do less at once, for example with fewer workers.",
+            reason is ExitReason.OOM,
+        )
     if LimitKind.PROCESSES in status.limits_met:
-        return Met("build_processes", f"the build hit its limit of {limits.pids} processes and threads")
+        words = f"the build hit its limit of {limits.pids} processes and threads"
+        return Met("build_processes", words, "Start fewer at once, for example with `make -j2`.")
     if LimitKind.TEMPORARY in status.limits_met:
-        return Met("build_disk_full", f"/tmp of the build is full ({limits.tmp_bytes // MEBIBYTE} MB)")
+        words = f"/tmp of the build is full ({limits.tmp_bytes // MEBIBYTE} MB)"
+        return Met("build_disk_full", words, "Write large files below the app's folder.")
     return None

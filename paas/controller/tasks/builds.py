@@ -294,13 +294,13 @@ def _fail(build: Build, status: JobStatus, error: builds.Failure | None) -> None
     said = Masker(build_config(build.app)).mask(error.message) if error else ""
     limit = limit_met(status)
     if error and limit:
-        sentence = f"{limit.words[:1].upper()}{limit.words[1:]}."
+        sentence = f"{limit.words[:1].upper()}{limit.words[1:]}. {limit.next_step}"
         build_output.write(build.id, f" !     {sentence}", " !")
         builds.fail(build, limit.id_for(error.id), f"{said} {sentence}")
     elif error:
         builds.fail(build, error.id, said)
     elif limit:
-        builds.fail(build, limit.error_id, limit.words)
+        builds.fail(build, limit.error_id, f"{limit.words}. {limit.next_step}")
     elif status.exit is not None:
         reason = f"the build {describe_exit(status.exit)}. {status.message}"
         builds.fail(build, "build_failed", reason.strip())
