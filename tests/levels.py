@@ -25,7 +25,6 @@ LEVELS = ("lint", "unit", "integration", "system", "e2e", "apps")
 AT_ONCE = 2
 ORDER = ("lint", "unit", "e2e", "system", "integration", "apps")
 PORTS = ("20000-25999", "26000-31999")  # of each lane: nobody takes a port that the other has just found free
-ALONE = ("integration", "system", "e2e")  # levels with tests that are marked so
 STEP_SECONDS = 2400.0
 END_SECONDS = 90.0  # for a step that was told to stop: its tests clean up
 BESIDE, BY_ITSELF = ("-m", "not alone"), ("-m", "alone")
@@ -70,7 +69,10 @@ def plan(levels: Sequence[str], arguments: Sequence[str]) -> Plan:
         return Plan(1, tuple(step for level in chosen for step in steps(level, arguments)))
     beside = tuple(step for level in ORDER if level in levels for step in steps(level, BESIDE))
     alone = tuple(
-        _tests(f"{level} alone", level, BY_ITSELF) for level in LEVELS if level in levels and level in ALONE
+        replace(step, name=f"{step.name} alone")
+        for level in LEVELS
+        if level in levels and level != "lint"
+        for step in steps(level, BY_ITSELF)
     )
     return Plan(AT_ONCE, beside, alone)
 
