@@ -345,17 +345,17 @@ def main() -> int:
         )
         network = next((name.split(", ")[1] for name in cases if name.startswith("podman")), "")
         peer = (
-            podman_throughput(podman, network, max(8, arguments.starts // 4), arguments.workers)
+            podman_throughput(podman, network, arguments.starts, arguments.workers)
             if network and podman
             else 0
         )
         if peer:
-            print(f"podman ({network}), {max(8, arguments.starts // 4)} starts: {peer:.1f}/s")
+            print(f"podman ({network}), {arguments.starts} starts: {peer:.1f}/s")
         if docker and (
             network := next((name.split(", ")[1] for name in cases if name.startswith("docker")), "")
         ):
             with ThreadPoolExecutor(arguments.workers) as pool:
-                number = max(8, arguments.starts // 4)
+                number = arguments.starts
                 print(
                     f"docker ({network}), {number} starts: {docker.start_many(network, number, pool.map):.1f}/s"
                 )
