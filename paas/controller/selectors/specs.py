@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
+from msgspec.structs import replace
 
 from paas.controller.models import App, Release, Stack
 from paas.controller.selectors.formation import DEFAULT_SIZE, SIZES, Size
@@ -184,36 +185,20 @@ def health_check(release: Release, process_type: str) -> HealthCheck:
 
 def instance_spec(release: Release, process_type: str, number: int, instance_id: UUID) -> InstanceSpec:
     """Return the complete order for one instance."""
-    app, entry = release.app, release.formation[process_type]
-    size = SIZES[entry["size"]]
-    name = f"{process_type}.{number}"
+    entry = release.formation[process_type]
     started = program(release, process_type, entry["command"])
-    env = process_env(app, release, name, size, release_config(release), started)
-    kernel, sandbox = release_kernel(release), release_sandbox(release)
-    port = started.port if process_type == WEB else None
-    if port:
-        env["PORT"] = str(port)
-    container = ContainerSpec(
-        id=str(instance_id),
-        owner=str(app.id),
-        name=name,
-        rootfs=rootfs(release, process_type),
-        argv=started.argv,
-        env=env,
-        cwd=started.cwd,
-        account=started.account,
-        foreign=started.foreign,
-        stop_signal=started.stop_signal,
-        hostname=name.replace(".", "-").replace("_", "-"),
-        port=port,
-        limits=size_limits(size),
-        sysctls=kernel.sysctls,
-        ulimits=kernel.ulimits,
-        runtime=sandbox.runtime,
-        seccomp=sandbox.seccomp,
-        readonly=sandbox.readonly,
-        volumes=mounts_of(release, process_type),
+    container = _container(
+        instance_id,
+        release,
+        process_type,
+        f"{process_type}.{number}",
+        SIZES[entry["size"]],
+        started,
+        release_config(release),
     )
+    if port := started.port if process_type == WEB else None:
+        container = replace(container, port=port, env={**container.env, "PORT": str(port)})
+    container = replace(container, volumes=mounts_of(release, process_type))
     return InstanceSpec(container=container, health=health_check(release, process_type))
 
 
@@ -231,18 +216,43 @@ def one_off_spec(
 
     With a `terminal` it is one user's: it waits for them, speaks to them alone, and ends when they leave.
     """
-    size = SIZES.get(size_name, SIZES[DEFAULT_SIZE])
     process_type = name.partition(".")[0]
-    started = program(release, process_type, command)
-    env = process_env(release.app, release, name, size, {**release_config(release), **extra_env}, started)
+    container = replace(
+        _container(
+            job_id,
+            release,
+            process_type,
+            name,
+            SIZES.get(size_name, SIZES[DEFAULT_SIZE]),
+            program(release, process_type, command),
+            {**release_config(release), **extra_env},
+        ),
+        volumes=one_off_mounts(release),
+        tty=terminal is not None and terminal.tty,
+        stdin=terminal is not None,
+        logged=terminal is None,
+    )
+    return JobSpec(container=container, timeout=timeout, attach_seconds=ATTACH_SECONDS if terminal else 0.0)
+
+
+def _container(
+    container_id: UUID,
+    release: Release,
+    process_type: str,
+    name: str,
+    size: Size,
+    started: Program,
+    config: Mapping[str, str],
+) -> ContainerSpec:
+    """Return what instances and one-offs of a release have in common."""
     kernel, sandbox = release_kernel(release), release_sandbox(release)
-    container = ContainerSpec(
-        id=str(job_id),
+    return ContainerSpec(
+        id=str(container_id),
         owner=str(release.app_id),
         name=name,
         rootfs=rootfs(release, process_type),
         argv=started.argv,
-        env=env,
+        env=process_env(release.app, release, name, size, config, started),
         cwd=started.cwd,
         account=started.account,
         foreign=started.foreign,
@@ -254,12 +264,7 @@ def one_off_spec(
         runtime=sandbox.runtime,
         seccomp=sandbox.seccomp,
         readonly=sandbox.readonly,
-        volumes=one_off_mounts(release),
-        tty=terminal is not None and terminal.tty,
-        stdin=terminal is not None,
-        logged=terminal is None,
     )
-    return JobSpec(container=container, timeout=timeout, attach_seconds=ATTACH_SECONDS if terminal else 0.0)
 
 
 def build_rootfs(stack: Stack, builder: ImageRef, languages: tuple[str, ...] = ()) -> Rootfs:

@@ -18,7 +18,7 @@ from paas.controller.selectors.dynos import Dyno
 from paas.controller.selectors.prebuilt import program
 from paas.controller.selectors.specs import Terminal
 from paas.controller.services import events
-from paas.controller.services.config import check_variable
+from paas.controller.services.variables import check_variable
 from paas.errors import Conflict, InvalidParams, Unavailable
 from paas.gateway.tickets import LIFETIME, Ticket, issue
 from runtime.client import AgentRefused, AgentUnavailable

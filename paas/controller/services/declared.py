@@ -13,10 +13,10 @@ from paas.controller.models import App, Build, Release
 from paas.controller.selectors.config import config_vars
 from paas.controller.services import build_output
 from paas.controller.services.builds import source_path
-from paas.controller.services.config import check_variable
 from paas.controller.services.locking import lock_app_if_there
 from paas.controller.services.releases import create_release
 from paas.controller.services.source_fetching import files_of
+from paas.controller.services.variables import check_variable
 from paas.errors import InvalidParams
 from paas.slugbuilder.declared import FILE, Variable, parse_declared
 from paas.slugbuilder.dockerfile.source_files import Unreadable

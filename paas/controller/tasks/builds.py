@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import logging
 import secrets
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from uuid import UUID
 
 from celery import shared_task
 from django.conf import settings
-from django.db import connection
 
 from paas.controller import streams
 from paas.controller.agents import agent
@@ -40,6 +37,7 @@ from paas.controller.services.build_fences import limit_met
 from paas.controller.services.buildpacks import builder_arguments
 from paas.controller.services.images import builder_image
 from paas.controller.services.source_fetching import source_arguments
+from paas.controller.tasks.beating import beating
 from paas.errors import InvalidParams
 from paas.oci.errors import ImageError
 from paas.oci.fetch import Cancelled
@@ -66,7 +64,6 @@ SOURCE_PATH = "/source.tar"
 AGENT_PATIENCE = 60.0  # seconds an agent may be away in mid-build before the build fails
 PUSHER_PATIENCE = 20.0  # seconds without a sign of the pusher before the build is cancelled
 PUSHER_GRACE = 5.0  # seconds to wait for such a sign before a release is made
-BEAT = 1.0
 OUTPUT_MAX = 8 * 1024**2  # bytes; the builder stops long before, what goes around it ends here
 
 
@@ -86,7 +83,7 @@ def run_build(build_id: str) -> None:
         builds.fail(build, "internal_error", message)
         return
     try:
-        with _alive(build, worker):
+        with _watched(build, worker):
             if build.image:
                 prebuilt.run(build, lambda: builds.beat(build.id, worker))
             else:
@@ -321,33 +318,21 @@ def _pusher_waits(build: Build) -> bool:
     return True
 
 
-@contextmanager
-def _alive(build: Build, worker: str) -> Iterator[None]:
+def _watched(build: Build, worker: str) -> AbstractContextManager[None]:
     """While the build runs: a heartbeat every second, and an end to it when it is cancelled or its pusher is gone."""
-    over = threading.Event()
+    missing_since: float | None = None
 
-    def watch() -> None:
-        missing_since: float | None = None
-        while not over.wait(BEAT):
-            try:
-                if not builds.beat(build.id, worker):
-                    _stop_job(build)
-                    return
-                missing_since = _missing(build, missing_since)
-                if missing_since and time.monotonic() - missing_since > PUSHER_PATIENCE:
-                    builds.cancel_build(None, build)
-            except Exception:
-                logger.exception("the watch over build %s goes on", build.id)
-            finally:
-                connection.close()
+    def beat() -> bool:
+        nonlocal missing_since
+        if not builds.beat(build.id, worker):
+            _stop_job(build)
+            return False
+        missing_since = _missing(build, missing_since)
+        if missing_since and time.monotonic() - missing_since > PUSHER_PATIENCE:
+            builds.cancel_build(None, build)
+        return True
 
-    thread = threading.Thread(target=watch, name=f"build-{build.id}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(timeout=5)
+    return beating(f"build {build.id}", beat)
 
 
 def _missing(build: Build, since: float | None) -> float | None:

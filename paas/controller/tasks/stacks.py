@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import logging
 import secrets
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from celery import shared_task
-from django.db import connection
 
-from paas.controller.models import StackTask
 from paas.controller.services import stacks
+from paas.controller.tasks.beating import beating
 from paas.oci.errors import ImageError
 from paas.oci.fetch import Cancelled
 from paas.slugbuilder.squash import ImageError as StackError
 
 logger = logging.getLogger(__name__)
-
-BEAT = 1.0
 
 
 @shared_task
@@ -34,7 +28,7 @@ def run_stack_task(task_id: str) -> None:
         )
         return
     try:
-        with _alive(task, worker):
+        with beating(f"stack task {task.id}", lambda: stacks.beat(task, worker)):
             stacks.run(task, lambda: stacks.beat(task, worker))
     except Cancelled:
         logger.info("stack task %s is no longer ours", task_id)
@@ -47,27 +41,3 @@ def run_stack_task(task_id: str) -> None:
         stacks.end(task, "internal_error", "The platform failed meanwhile; the worker's log says why.")
     else:
         stacks.end(task)
-
-
-@contextmanager
-def _alive(task: StackTask, worker: str) -> Iterator[None]:
-    """While the task runs: a heartbeat every second."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(BEAT):
-            try:
-                if not stacks.beat(task, worker):
-                    return
-            except Exception:
-                logger.exception("the watch over stack task %s goes on", task.id)
-            finally:
-                connection.close()
-
-    thread = threading.Thread(target=watch, name=f"stack-{task.id}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(timeout=5)

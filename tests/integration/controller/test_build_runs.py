@@ -23,6 +23,7 @@ from paas.controller.services import build_queue, builds
 from paas.controller.services.apps import destroy_app
 from paas.controller.services.build_output import write_at
 from paas.controller.services.config import set_config
+from paas.controller.tasks import beating
 from paas.controller.tasks import builds as tasks
 from runtime.model import ExitInfo, ExitReason, ImageRef, JobState, JobStatus, LimitKind
 from tests.integration.controller.machines import Agent, Platform
@@ -43,8 +44,9 @@ def builder() -> Iterator[None]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, seconds in {"AGENT_PATIENCE": 0.5, "PUSHER_PATIENCE": 0.2, "BEAT": 0.05}.items():
+    for name, seconds in {"AGENT_PATIENCE": 0.5, "PUSHER_PATIENCE": 0.2}.items():
         monkeypatch.setattr(tasks, name, seconds)
+    monkeypatch.setattr(beating, "BEAT", 0.05)
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from paas.controller.services.apps import check_name, make_name
-from paas.controller.services.config import check_variable, describe
+from paas.controller.services.config import describe
+from paas.controller.services.variables import check_variable
 from paas.controller.texts import storable, stored_exit
 from paas.errors import InvalidParams
 from runtime.model import ExitInfo, ExitReason
