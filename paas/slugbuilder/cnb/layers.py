@@ -5,7 +5,9 @@ In: the folder that it was given as <layers>.  Out: values.  Specification: buil
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,8 +74,18 @@ def leave_only(folder: Path, names: set[str]) -> None:
     for entry in sorted(folder.iterdir()):
         if entry.is_dir() and not entry.is_symlink():
             if entry.name not in names:
-                shutil.rmtree(entry)
+                remove(entry)
         else:
             entry.unlink()
     if not names:
         folder.rmdir()
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, and folders in it that may not be written, as Go makes those of its modules."""
+    folder.chmod(stat.S_IRWXU)
+    for where, names, _ in os.walk(folder):  # a folder is opened before it is entered
+        for name in names:
+            if not (Path(where) / name).is_symlink():
+                (Path(where) / name).chmod(stat.S_IRWXU)
+    shutil.rmtree(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from paas.slugbuilder.image import build_builder_image
 from tests.oci_images import File, Layout, directory
 from tests.oci_registry import serve
 
-from .builds import Built, build
+from .builds import ROOT, Built, build
 
 pytestmark = pytest.mark.integration
 
@@ -366,3 +367,28 @@ def test_the_operators_buildpacks_are_in_the_builder(work: Path) -> None:
     assert build_builder_image(work / "image", folder).digest == first.digest
     (folder / "one" / "buildpack.toml").write_text("")
     assert build_builder_image(work / "image", folder).digest != first.digest
+
+
+def test_layers_that_may_not_be_written_are_removed(work: Path) -> None:
+    """As Go's module cache is. Root may write to all, so this is without that right, as in a container."""
+    layers, outside = work / "layers", work / "outside"
+    outside.mkdir(mode=0o555)
+    for name in ("kept", "cache", "scratch.ignore"):
+        (layers / name / "mod" / "x@v1").mkdir(parents=True)
+        (layers / name / "mod" / "x@v1" / "x.go").touch(0o444)
+        (layers / name / "mod" / "link").symlink_to(outside)
+        for folder in (layers / name / "mod" / "x@v1", layers / name / "mod", layers / name):
+            folder.chmod(0o555)
+    code = "import pathlib, sys; from paas.slugbuilder.cnb.layers import leave_only; "
+    code += "leave_only(pathlib.Path(sys.argv[1]), {'kept'})"
+    rights = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    done = subprocess.run(
+        [*rights, sys.executable, "-c", code, str(layers)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [one.name for one in layers.iterdir()] == ["kept"]
+    assert [one.stat().st_mode & 0o777 for one in (layers / "kept", outside)] == [0o555, 0o555]
