@@ -73,9 +73,12 @@ def _named(table: Table) -> Named:
     script = table.table("script")
     inline = None
     if script.values:
-        inline = Inline(script.text("api"), script.text("inline"), script.text("shell", "/bin/sh"))
+        shell = " ".join(script.text("shell", "/bin/sh").split())
+        inline = Inline(script.text("api"), script.text("inline"), shell)
         if not inline.api or not inline.text:
             raise invalid(script.where, "a script needs `api` and `inline`")
+        if not shell or "\0" in shell:
+            raise invalid(script.where, "`shell` names no program")
     named = Named(table.text("id"), table.text("version"), table.text("uri"), inline)
     if not named.id and not named.uri:
         raise invalid(table.where, "a buildpack needs an `id` or a `uri`")

@@ -13,6 +13,8 @@ from pathlib import Path
 
 GLOBS = re.compile(r"\*\*/|/\*\*$|\*+|\?|\[!?\]?[^\]]*\]|\\.")
 
+NOTHING = re.compile("(?!)")
+
 
 @dataclass(frozen=True)
 class Pattern:
@@ -40,7 +42,11 @@ def compile_pattern(line: str) -> Pattern:
     body = line.strip("/")
     anchored = line.startswith("/") or "/" in body
     prefix = "" if anchored else "(?:.*/)?"
-    return Pattern(re.compile(prefix + translate(body), re.DOTALL), line.endswith("/"))
+    try:
+        regex = re.compile(prefix + translate(body), re.DOTALL)
+    except re.error:  # [z-a] and [] match nothing in a .gitignore, either
+        regex = NOTHING
+    return Pattern(regex, line.endswith("/"))
 
 
 def translate(glob: str) -> str:

@@ -8,7 +8,6 @@ is such a collection, too: at a registry, or in an archive in the repository.
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -178,7 +177,6 @@ def _scripted(named: Named, work: Workspace, number: int) -> Brought:
     about = f"[buildpack]\nid = {quoted(named.id)}\nversion = {quoted(version)}\n"
     (folder / DESCRIPTOR).write_text(f"api = {quoted(named.script.api)}\n{about}", "utf-8")
     (folder / "bin" / "detect").write_text("#!/bin/sh\n", "utf-8")
-    shell = " ".join(shlex.split(named.script.shell))
-    (folder / "bin" / "build").write_text(f"#!{shell}\n{named.script.text}\n", "utf-8")
+    (folder / "bin" / "build").write_text(f"#!{named.script.shell}\n{named.script.text}\n", "utf-8")
     where = f"the script {named.id} of project.toml"
     return collection(folder, Reference(where, Source.CNB, "."))

@@ -284,12 +284,17 @@ def test_project_descriptors() -> None:
     )
     assert ([one.id or one.uri for one in new.group], new.exclude) == (["first", "p"], ("/t",))
     assert parse_project(b"[io.other]\nx = 1\n").group == ()
+    script = b'[[io.buildpacks.group]]\nid = "x"\nscript = {api = "0.10", inline = "true", shell = END}\n'
+    inline = parse_project(script.replace(b"END", b'"\'bash  -e"')).group[0].script
+    assert inline is not None
+    assert inline.shell == "'bash -e"
     for text, words in (
         (b'[_]\nschema-version = "0.3"\n', "0.1 and 0.2 are read"),
         (b'[io.buildpacks]\ninclude = ["a"]\nexclude = ["b"]\n', "cannot both"),
         (b"[[io.buildpacks.group]]\n", "`id` or a `uri`"),
         (b'[[io.buildpacks.group]]\nuri = "x"\nversion = "1"\n', "no `version` besides"),
         (b'[[io.buildpacks.build.env]]\nname = "A B"\n', "no name of a variable"),
+        (script.replace(b"END", b'" "'), "`shell` names no program"),
     ):
         with pytest.raises(BuildError, match=words):
             parse_project(text)

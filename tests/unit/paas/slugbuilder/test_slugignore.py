@@ -49,6 +49,9 @@ def test_matches(pattern, path):
         ("[!ab].txt", "a.txt"),
         ("", "anything"),
         ("/", "anything"),
+        ("[z-a]", "b"),
+        ("[]", "[]"),
+        ("[!]", "!"),
     ],
 )
 def test_does_not_match(pattern, path):
