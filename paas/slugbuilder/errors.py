@@ -7,7 +7,8 @@ from __future__ import annotations
 
 # Ids that name the step which failed, not the cause: a limit that was met explains them.
 VAGUE = frozenset(
-    {"build_script_failed", "install_failed", "buildpack_compile_failed", "package_build_failed"}
+    "install_failed package_build_failed package_script_failed build_script_failed assets_failed collectstatic_failed "
+    "go_build_failed java_build_failed buildpack_compile_failed cnb_build_failed dockerfile_failed".split()
 )
 
 

@@ -139,6 +139,11 @@ BAD_ENDS = {
         limits_met=(LimitKind.PROCESSES,),
         result='{"error": {"id": "build_script_failed", "message": "bin/post_compile failed."}}',
     ),
+    "failed build_disk_full: bin/build failed. /tmp of the build is full (512 MB)": ends(
+        JobState.FAILED,
+        limits_met=(LimitKind.TEMPORARY,),
+        result='{"error": {"id": "cnb_build_failed", "message": "bin/build failed."}}',
+    ),
     "failed requirements_unresolvable: No such version. The build hit its limit of 1024 processes": ends(
         JobState.FAILED,
         limits_met=(LimitKind.PROCESSES,),
