@@ -30,9 +30,8 @@ def _component(one: dict[str, Any]) -> Component | None:
     purl = one.get("purl")
     if not isinstance(purl, str) or not purl.startswith("pkg:"):
         return None
-    path, _, version = purl.removeprefix("pkg:").partition("?")[0].partition("#")[0].rpartition("@")
-    kind, _, place = path.partition("/")
-    group, _, name = place.rpartition("/")
-    if not kind:
-        return None
-    return component(kind, unquote(name), unquote(version), group=unquote(group))
+    kind, _, place = purl.removeprefix("pkg:").partition("?")[0].partition("#")[0].partition("/")
+    group, _, last = place.rpartition("/")
+    name, _, written = last.partition("@")
+    version = unquote(written) if written else one.get("version")  # a package URL may leave it out
+    return component(kind, unquote(name), version, group=unquote(group))

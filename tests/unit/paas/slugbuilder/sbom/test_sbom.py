@@ -139,6 +139,23 @@ def test_java_with_libraries_in_the_archive(tmp_path: Path) -> None:
     ]
 
 
+def test_what_cloud_native_buildpacks_tell_of(tmp_path: Path) -> None:
+    found = [
+        {"purl": "pkg:npm/%40babel/core@7.0%2B1?a=b", "version": "8"},
+        {"purl": "pkg:npm/@babel/types", "version": "7.1"},
+        {"purl": "pkg:generic/ruby", "version": "3.4"},
+        {"purl": "pkg:generic/none"},
+        {"purl": "pkg:generic", "version": "1"},
+    ]
+    file = ".paas/layers/sbom/launch/a_b/tool/sbom.cdx.json"
+    put(tmp_path, file, json.dumps({"components": found}))
+    assert sorted(purls(tmp_path)) == [
+        "pkg:generic/ruby@3.4",
+        "pkg:npm/%40babel/core@7.0%2B1",
+        "pkg:npm/%40babel/types@7.1",
+    ]
+
+
 def test_the_document_is_the_same_for_the_same_tree(tmp_path: Path) -> None:
     put(tmp_path, "node_modules/ms/package.json", '{"name": "ms", "version": "2.0.0", "license": "MIT"}')
     assert write_sbom(tmp_path) == 1
