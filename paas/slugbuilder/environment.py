@@ -6,6 +6,7 @@ In: the container's environment (config vars and what the platform sets).  Out: 
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +20,13 @@ CA_VARIABLES = (
     "NODE_EXTRA_CA_CERTS",
     "NPM_CONFIG_CAFILE",
 )
+
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def architecture() -> str:
+    """Return this machine's, as images and buildpacks call it."""
+    return MACHINES.get(platform.machine(), platform.machine())
 
 
 def build_environment(

@@ -6,12 +6,12 @@ Layers lie below <app>/.paas/layers, at the same path in the build and at launch
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..command import run
+from ..environment import architecture
 from ..errors import BuildError
 from ..heroku.variables import clean_environment, write_env_dir
 from ..result import UsedBuildpack
@@ -31,7 +31,6 @@ from .toml_writing import to_toml
 from .variables import BUILD_PATHS, apply, folder_changes, path_changes, with_users
 
 LAYERS = ".paas/layers"
-MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 OS_RELEASE = Path("/etc/os-release")
 
 
@@ -85,10 +84,9 @@ def here(stack: str, release: Path = OS_RELEASE) -> Place:
     """Return what the build container is, as buildpacks know it."""
     lines = release.read_text("utf-8", "replace").splitlines() if release.is_file() else []
     about = {name: value.strip("\"'") for name, _, value in (line.partition("=") for line in lines)}
-    machine = platform.machine()
     return Place(
         stack_id=f"io.paas.stacks.{stack}",
-        arch=MACHINES.get(machine, machine),
+        arch=architecture(),
         distro=about.get("ID", ""),
         distro_version=about.get("VERSION_ID", ""),
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import re
 import ssl
 import tarfile
@@ -22,7 +21,8 @@ from typing import IO, Any, Protocol
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 
-from ..heroku.fetching import Redirects
+from ..environment import architecture
+from ..heroku.fetching import MOST_BYTES, Redirects
 from ..heroku.references import IMAGE
 from .oci_image import Unusable
 
@@ -36,7 +36,10 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 SMALL = 4 * 1024**2  # bytes of a manifest or a configuration
 CHUNK = 256 * 1024
 INDEXES = 2  # one of an archive, and one for several machines
-MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+TOO_LARGE = (
+    f"what it holds is larger than a buildpack may be ({MOST_BYTES // 1024**2} MB in all): name a buildpackage, not a "
+    "builder"
+)
 HUBS = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 
 
@@ -80,7 +83,7 @@ def read_image(source: Blobs, reference: str, folder: Path, most: int) -> Image:
 
 
 def _fitting(manifests: list[Any]) -> str:
-    machine = MACHINES.get(platform.machine(), platform.machine())
+    machine = architecture()
     entries = [one for one in manifests if isinstance(one, dict)]
     for one in entries:
         place = one.get("platform")
@@ -116,7 +119,7 @@ def copy_checked(source: IO[bytes], target: Path, digest: str, most: int, deadli
             size += len(piece)
             hashed.update(piece)
             if size > most:
-                raise Unusable("it is too large")
+                raise Unusable(TOO_LARGE)
             if time.monotonic() > deadline:
                 raise Unusable("it took too long")
             file.write(piece)

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..environment import architecture
 from ..errors import BuildError
 from .buildah import Buildah
 
 PLACE = Path("/stacks")  # of the files: /stacks/DIGEST, without `sha256:`
-MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 ENV = ("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8")
 
 
@@ -40,7 +39,7 @@ def write_layout(folder: Path, digests: Sequence[str], place: Path = PLACE) -> P
     layers = [_layer(place / digest.removeprefix("sha256:"), blobs) for digest in reversed(digests)]
     diff_ids = [layer["digest"] for layer in layers]
     config = {
-        "architecture": MACHINES.get(platform.machine(), platform.machine()),
+        "architecture": architecture(),
         "os": "linux",
         "config": {"Env": ENV, "Cmd": ["/bin/sh"]},
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
