@@ -33,7 +33,18 @@ def groups_of(order: Order, known: Sequence[Pack]) -> tuple[Group, ...]:
     if len(groups) > MOST_GROUPS:
         raise _wrong(f"it stands for more than {MOST_GROUPS} groups")
     unique = tuple(dict.fromkeys(_once(group) for group in groups))
+    for group in unique:
+        _check_folders(group)
     return tuple(group for group in unique if group)
+
+
+def _check_folders(group: Group) -> None:
+    """Each has a folder of layers by its id, where `/` is `_`."""
+    ids: dict[str, str] = {}
+    for about in (member.pack.descriptor for member in group):
+        other = ids.setdefault(about.folder, about.id)
+        if other != about.id:
+            raise _wrong(f"{other} and {about.id} stand in one group, and their layers would share a folder")
 
 
 def _wrong(why: str) -> BuildError:

@@ -63,6 +63,9 @@ def test_orders_that_cannot_be_used() -> None:
         groups_of(((Entry("x", "2"),),), [known("x")])
     with pytest.raises(BuildError, match="name each other"):
         groups_of(((Entry("x"),),), [known("x", ("x",))])
+    with pytest.raises(BuildError, match="a/b and a_b stand in one group"):
+        groups_of(((Entry("a/b"), Entry("a_b")),), [known("a/b"), known("a_b")])
+    assert len(groups_of(((Entry("a/b"),), (Entry("a_b"),)), [known("a/b"), known("a_b")])) == 2
     two = [known("x", version="1.9"), known("x", version="1.10")]
     assert groups_of(((Entry("x"),),), two)[0][0].pack.descriptor.version == "1.10"
 
