@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import BuildError
 from .descriptor import Pack
-from .keeping import save, unpack
+from .keeping import forget_others, save, unpack
 from .launching import Launched
 from .layers import Layer, leave_only, sboms
 from .processes import Process, combined
@@ -42,6 +42,7 @@ def export(built: Sequence[Built], root: Path, app: Path) -> tuple[tuple[Launche
         take_over(one)
     for one in built:
         save(one.kept, one.folder, one.layers)
+    forget_others([one.kept for one in built])
     launched = []
     for one in built:
         names = {layer.name for layer in one.layers if layer.launch}

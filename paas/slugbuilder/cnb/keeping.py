@@ -1,7 +1,8 @@
 """What one build leaves to the next: layers, their metadata, bills of materials and store.toml of each buildpack.
 
 In: the app's build cache, a buildpack's <layers> folder.  Out: the same folder as the specification wants it before a
-build. The cache stands for the previous image, too: it is written after each build that went well, as a whole.
+build. The cache stands for the previous image, too: it is written, as a whole, when all bin/build went well, which is
+before the slug's process types and size are checked.
 """
 
 from __future__ import annotations
@@ -84,6 +85,14 @@ def save(kept: Path | None, folder: Path, layers: Sequence[Layer]) -> bool:
     shutil.rmtree(kept, ignore_errors=True)
     half.rename(kept)
     return True
+
+
+def forget_others(kept: Sequence[Path | None]) -> None:
+    """Remove what is kept of buildpacks that took no part, which would come back stale, and what killed builds left."""
+    for parent in {one.parent for one in kept if one is not None and one.parent.is_dir()}:
+        for entry in parent.iterdir():
+            if entry not in kept:
+                shutil.rmtree(entry, ignore_errors=True)
 
 
 def _pack(folder: Path, layer: Layer, half: Path) -> bool:

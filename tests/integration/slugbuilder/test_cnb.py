@@ -168,8 +168,10 @@ def test_a_group_with_a_plan_its_layers_and_the_launch_environment(work: Path, s
     assert 'value = "of the app"' in (layers / "config/metadata.toml").read_text()
     assert sorted(one.name for one in (layers / "example_tool").iterdir()) == ["tool"]
 
+    (work / "cache/cnb/example_gone").mkdir()
     again = build(source, work, env=env, extra=extra)
     assert again.code == 0, again.output
+    assert sorted(one.name for one in (work / "cache/cnb").iterdir()) == ["example_app", "example_tool"]
     said = " ".join(again.output.split())
     assert "Restored the layer tool from the cache" in said and 'reusing version "1.2" of the tool' in said
     assert 'taking over "k1"' in said and "run 2" in said
