@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import BuildError
 from ..heroku.compiling import Chosen
 from ..heroku.fetching import MOST_BYTES, MOST_SECONDS, fetch, unreadable
-from ..heroku.references import Reference, Source, parse_place, parse_reference
+from ..heroku.references import INDEX, Reference, Source, parse_place, parse_reference
 from ..project_toml import Named
 from ..workspace import Workspace
 from .descriptor import Entry, Order, Pack, parse_descriptor, parse_order
@@ -63,7 +63,7 @@ def bring_group(group: Sequence[Named], settings: Chosen, work: Workspace) -> Br
 def _reference(uri: str, schemes: tuple[str, ...]) -> Reference:
     """`buildpacks/mine` and `file:./buildpacks/mine` are folders beside project.toml, too."""
     place = uri.removeprefix("file:") if not uri.startswith("file://") else uri
-    if "://" not in place and not place.startswith("./"):
+    if "://" not in place and not place.startswith(("./", INDEX)):
         place = f"./{place}"
     try:
         return parse_reference(f"{PREFIX}{place}", schemes)

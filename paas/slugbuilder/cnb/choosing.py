@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import BuildError
 from ..heroku.compiling import Chosen, Made
-from ..heroku.references import Reference, of_one_kind
+from ..heroku.references import WHERE, Reference, of_one_kind
 from ..project_toml import FILE, Project, parse_project
 from ..slugignore import parse_slugignore, remove_ignored, remove_others
 from ..workspace import Workspace
@@ -47,8 +47,7 @@ def compile_chosen_cnb(
     try:
         chosen = of_one_kind(references)
     except ValueError as error:
-        hint = "Correct the list with `paas buildpacks:set`, or in the file .buildpacks, and push again."
-        raise BuildError("buildpack_invalid", str(error), hint=hint) from error
+        raise BuildError("buildpack_invalid", str(error), hint=f"Correct the list {WHERE}") from error
     if references and not chosen:
         return None
     if not references and not project.group:

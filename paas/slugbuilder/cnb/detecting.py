@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import BuildError
-from ..heroku.programs import ask
+from ..heroku.programs import SHORT_SECONDS, TookTooLong, ask
 from ..workspace import Workspace
 from .descriptor import Pack, Place, unfit
 from .order import Group
@@ -86,7 +86,14 @@ def _tell(group: Group, answers: Mapping[Pack, Answer], found: Detected, work: W
         work.output.info(f"{member.pack.descriptor.label}{'' if taken else f': left out, {why}'}")
 
 
-def ask_pack(pack: Pack, place: Place, platform: Path, env: Mapping[str, str], work: Workspace) -> Answer:
+def ask_pack(
+    pack: Pack,
+    place: Place,
+    platform: Path,
+    env: Mapping[str, str],
+    work: Workspace,
+    seconds: float = SHORT_SECONDS,
+) -> Answer:
     """Run one bin/detect. `env` is its own already."""
     why = unfit(pack.descriptor, place)
     if why:
@@ -96,7 +103,12 @@ def ask_pack(pack: Pack, place: Place, platform: Path, env: Mapping[str, str], w
     plan.parent.mkdir(parents=True, exist_ok=True)
     plan.write_bytes(b"")
     variables = {**env, "CNB_PLATFORM_DIR": str(platform), "CNB_BUILD_PLAN_PATH": str(plan)}
-    code, said, told = ask([str(program), str(platform), str(plan)], work, variables)
+    try:
+        code, said, told = ask([str(program), str(platform), str(plan)], work, variables, seconds)
+    except TookTooLong as error:
+        how = f"bin/detect took longer than {seconds:.0f} seconds and was stopped"
+        message = f"The Cloud Native Buildpack {pack.descriptor.label} failed: {how}."
+        raise BuildError("cnb_detect_failed", message) from error
     lines = tuple(line for line in (said + told).splitlines() if line.strip())[-SHOWN:]
     if code == FITS_NOT:
         return Answer("does not fit (bin/detect ended with 100)", lines)

@@ -17,7 +17,7 @@ from ..result import UsedBuildpack
 from ..workspace import Compiled, Workspace
 from .fetching import bring
 from .programs import exported, not_fitting, run_compile, run_detect, run_release
-from .references import MOST, Reference, Source, parse_list, parse_reference
+from .references import MOST, WHERE, Reference, Source, parse_list, parse_reference
 from .variables import clean_environment, write_env_dir
 
 FILE = ".buildpacks"
@@ -59,8 +59,7 @@ def references_of(chosen: Chosen, work: Workspace, declared: tuple[str, ...] = (
     try:
         return tuple(parse_reference(one, chosen.schemes) for one in given)
     except ValueError as error:
-        hint = "Correct it with `paas buildpacks:set`, or in the file .buildpacks, and push again."
-        raise BuildError("buildpack_invalid", str(error), hint=hint) from error
+        raise BuildError("buildpack_invalid", str(error), hint=f"Correct it {WHERE}") from error
 
 
 def compile_chosen(references: tuple[Reference, ...], chosen: Chosen, work: Workspace) -> Made:

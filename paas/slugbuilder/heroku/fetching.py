@@ -20,7 +20,7 @@ from urllib.error import URLError
 from ..errors import BuildError
 from ..source import SourceLimits, unpack_source
 from ..workspace import Workspace
-from .references import Reference, Source
+from .references import WHERE, Reference, Source
 
 MOST_BYTES = 256 * 1024**2  # as it comes, and once more unpacked
 MOST_SECONDS = 180.0
@@ -52,8 +52,7 @@ def fetch(reference: Reference, schemes: tuple[str, ...], work: Workspace, folde
 
 def unreadable(reference: Reference, why: str, details: tuple[str, ...] = ()) -> BuildError:
     message = f"The buildpack {reference.text} cannot be used: {why}."
-    hint = "Correct it with `paas buildpacks:set`, or in the file .buildpacks, and push again."
-    return BuildError("buildpack_unavailable", message, details=details, hint=hint)
+    return BuildError("buildpack_unavailable", message, details=details, hint=f"Correct it {WHERE}")
 
 
 def _copied(reference: Reference, app: Path, target: Path) -> Path:

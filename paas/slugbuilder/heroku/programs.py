@@ -87,7 +87,13 @@ def _last(text: str) -> tuple[str, ...]:
     return tuple(text.splitlines()[-20:])
 
 
-def ask(argv: list[str], work: Workspace, env: Mapping[str, str]) -> tuple[int, str, str]:
+class TookTooLong(BuildError):
+    """A program that only looks did not end in time."""
+
+
+def ask(
+    argv: list[str], work: Workspace, env: Mapping[str, str], seconds: float = SHORT_SECONDS
+) -> tuple[int, str, str]:
     """Run a short program. Returns exit code, stdout and stderr, through files: neither can fill the memory."""
     out, err = work.scratch / "said", work.scratch / "told"
     with out.open("wb") as said, err.open("wb") as told:
@@ -104,12 +110,12 @@ def ask(argv: list[str], work: Workspace, env: Mapping[str, str]) -> tuple[int, 
         except OSError as error:
             raise BuildError("tool_missing", f"{argv[0]} could not be started: {error.strerror}.") from error
         try:
-            code = process.wait(SHORT_SECONDS)
+            code = process.wait(seconds)
         except subprocess.TimeoutExpired as error:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            message = f"{argv[0]} took longer than {SHORT_SECONDS:.0f} seconds and was stopped."
-            raise BuildError("buildpack_compile_failed", message) from error
+            message = f"{argv[0]} took longer than {seconds:.0f} seconds and was stopped."
+            raise TookTooLong("buildpack_compile_failed", message) from error
     return code, _read(out), _read(err)
 
 

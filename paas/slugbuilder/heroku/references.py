@@ -36,10 +36,15 @@ BUILT_IN = {
     "java": "java",
 }
 URN = "urn:buildpack:"
+INDEX = "urn:cnb:registry:"
 CNB = "cnb:"
 REGISTRY = re.compile(r"https://buildpack-registry\.s3\.amazonaws\.com/buildpacks/([\w-]+/[\w-]+)\.tgz")
 SCHEMES = ("https", "http", "file")
 MOST = 16  # buildpacks of one app
+WHERE = (  # a list of buildpacks is corrected
+    "with `paas buildpacks:set`, or where the repository names it (.buildpacks, app.json, project.toml), "
+    "and push again."
+)
 LONGEST = 500  # characters of one reference
 FOLDER = re.compile(r"\./[^\0]+")
 REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@+-]*")
@@ -81,6 +86,11 @@ def parse_reference(given: str, schemes: tuple[str, ...]) -> Reference:
         text = from_registry[1]
     if not text or len(text) > LONGEST or not text.isprintable():
         raise ValueError(f"A buildpack is named by 1 to {LONGEST} printable characters.")
+    if text.removeprefix(CNB).startswith(INDEX):
+        raise ValueError(
+            f"{text.removeprefix(CNB)!r} cannot be found: the index of that registry is not read here. Give the URL of "
+            "the buildpack's repository or archive, or docker://HOST/NAME of its image."
+        )
     if text in BUILT_IN:
         return Reference(text, Source.BUILT_IN, BUILT_IN[text])
     if text.startswith(CNB):
