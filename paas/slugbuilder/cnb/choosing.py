@@ -5,13 +5,13 @@ In: the app's list of buildpacks, its tree.  Out: what they made, or None: the o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import BuildError
 from ..heroku.compiling import Chosen, Made
 from ..heroku.references import WHERE, Reference, of_one_kind
+from ..heroku.variables import config_of
 from ..project_toml import FILE, Project, parse_project
 from ..slugignore import parse_slugignore, remove_ignored, remove_others
 from ..workspace import Workspace
@@ -36,7 +36,8 @@ def follow_project(project: Project, work: Workspace) -> Workspace:
         for line in negated:
             work.output.warn(f"{FILE}: {line!r} in `{kind}` has no effect, negation is not supported.")
         work.output.step(f"Removed {remove(work.app, patterns)} entries by `{kind}` of {FILE}")
-    env: Mapping[str, str] = {name: value for name, value in project.env.items() if name not in work.config}
+    given = config_of(project.env)  # what no config var may be to a build, no variable of the file is
+    env = {name: value for name, value in given.items() if name not in work.config}
     return replace(work, env={**work.env, **env}, config={**env, **work.config}) if env else work
 
 
