@@ -19,6 +19,7 @@ from .plan import Need, Section, agree, parse_sections
 from .tables import read_table
 
 FITS_NOT = 100
+MOST_PACKS = 20  # as the controller takes them in a result
 SHOWN = 6  # last lines of what a buildpack says
 
 
@@ -47,6 +48,7 @@ def detect(groups: Sequence[Group], ask_one: Callable[[Pack], Answer], work: Wor
                 answers[member.pack] = ask_one(member.pack)
         found, why = _agreed(group, answers)
         if found is not None:
+            _check_number(found)
             _tell(group, answers, found, work)
             return found
         reasons += [f"Group {number}: {line}" for line in why] if len(groups) > 1 else why
@@ -55,6 +57,14 @@ def detect(groups: Sequence[Group], ask_one: Callable[[Pack], Answer], work: Wor
         message = "No group of Cloud Native Buildpacks fits this app."
     hint = "Add the files that they look for, or choose others with `paas buildpacks:set` or in project.toml."
     raise BuildError("cnb_detect_failed", message, details=tuple(dict.fromkeys(reasons)), hint=hint)
+
+
+def _check_number(found: Detected) -> None:
+    if len(found.packs) > MOST_PACKS:
+        number = len(found.packs)
+        message = f"{number} Cloud Native Buildpacks take part, and {MOST_PACKS} at most can build an app."
+        hint = "Choose fewer with `paas buildpacks:set`, or in the order or project.toml that names them."
+        raise BuildError("cnb_invalid", message, hint=hint)
 
 
 def _agreed(group: Group, answers: Mapping[Pack, Answer]) -> tuple[Detected | None, list[str]]:

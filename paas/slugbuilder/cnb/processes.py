@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from .tables import Table, invalid
 
-TYPE = re.compile(r"[A-Za-z0-9._-]+")
+TYPE = re.compile(r"[A-Za-z0-9._-]{1,63}")
 PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 
 
@@ -52,7 +52,7 @@ def parse_processes(table: Table, api: tuple[int, int]) -> tuple[Process, ...]:
 def _process(table: Table, api: tuple[int, int]) -> Process:
     type, args = table.text("type"), table.texts("args")
     if not TYPE.fullmatch(type):
-        raise invalid(table.where, f"`type` is {type!r}, not letters, digits, `.`, `_` and `-`")
+        raise invalid(table.where, f"`type` is {type!r}, not 1 to 63 letters, digits, `.`, `_` and `-`")
     if api >= (0, 9):
         if "direct" in table.values:
             raise invalid(table.where, "`direct` ended with buildpack API 0.8: every process is direct")

@@ -171,6 +171,7 @@ def test_processes_by_api() -> None:
         (new + new.replace(b'"web"', b'"x"'), (0, 10), "more than one process type"),
         (new + new, (0, 10), "there twice"),
         (b'[[processes]]\ntype = "a b"\n', (0, 10), "`type` is"),
+        (new.replace(b"web", b"x" * 64), (0, 10), "1 to 63 letters"),
         (b'[[processes]]\ntype = "a"\n', (0, 10), "no `command`"),
     ):
         with pytest.raises(BuildError, match=words):
