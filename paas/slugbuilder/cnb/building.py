@@ -25,7 +25,7 @@ from .launching import write_launcher
 from .layers import read_layers, set_ignored_aside
 from .order import groups_of
 from .plan import Need, entries_for, still_open
-from .processes import combined, commands, parse_processes
+from .processes import Process, combined, commands, parse_processes
 from .tables import read_table
 from .toml_writing import to_toml
 from .variables import BUILD_PATHS, apply, folder_changes, path_changes, with_users
@@ -171,8 +171,10 @@ def _with_layers(env: Mapping[str, str], built: Built) -> dict[str, str]:
     return apply(env, changes)
 
 
-def _tell_unused(built: tuple[Built, ...], texts: Mapping[str, object], work: Workspace) -> None:
+def _tell_unused(built: tuple[Built, ...], texts: Mapping[str, tuple[str, Process]], work: Workspace) -> None:
+    """Of types with a dot one may be there as `web`."""
+    there = {process.type for _, process in texts.values()}
     for one in built:
         for process in one.processes:
-            if not _is_type(process.type) and process.type not in texts:
+            if not _is_type(process.type) and process.type not in there:
                 work.output.warn(f"The process type {process.type} is left out: here no type has a dot.")
