@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
+from itertools import chain, islice, product
 from pathlib import Path
 
 from ..errors import BuildError
@@ -22,6 +23,7 @@ from ..project_toml import Named
 from ..workspace import Workspace
 from .descriptor import Entry, Order, Pack, parse_descriptor, parse_order
 from .oci_image import Unusable, unpack_layers
+from .order import MOST_GROUPS
 from .registry import Archive, Blobs, open_registry, read_image
 from .tables import read_table
 from .toml_writing import quoted
@@ -75,10 +77,8 @@ def _reference(uri: str, schemes: tuple[str, ...]) -> Reference:
 def _together(each: Sequence[Brought]) -> Brought:
     """The groups of each after those of the one before, in every combination."""
     packs = tuple(pack for one in each for pack in one.packs)
-    order: Order = ((),)
-    for one in each:
-        order = tuple((*before, *group) for before in order for group in one.order)
-    return Brought(packs, order)
+    every = islice(product(*(one.order for one in each)), MOST_GROUPS + 1)  # more are refused, and never made
+    return Brought(packs, tuple(tuple(chain.from_iterable(groups)) for groups in every))
 
 
 def _brought(reference: Reference, settings: Chosen, work: Workspace, number: int) -> Brought:
