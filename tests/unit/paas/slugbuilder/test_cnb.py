@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import tomllib
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from paas.slugbuilder.cnb.bringing import Brought, _reference, _together
+from paas.slugbuilder.cnb.building import _tell_unused
+from paas.slugbuilder.cnb.choosing import follow_project
 from paas.slugbuilder.cnb.descriptor import (
     Descriptor,
     Entry,
@@ -18,8 +23,11 @@ from paas.slugbuilder.cnb.descriptor import (
     parse_descriptor,
     unfit,
 )
+from paas.slugbuilder.cnb.detecting import Answer, ask_pack, detect
 from paas.slugbuilder.cnb.exec_d import EXEC_D
-from paas.slugbuilder.cnb.order import groups_of
+from paas.slugbuilder.cnb.exporting import Built
+from paas.slugbuilder.cnb.keeping import forget_others
+from paas.slugbuilder.cnb.order import MOST_GROUPS, Member, groups_of
 from paas.slugbuilder.cnb.plan import Section, agree, entries_for, parse_sections, still_open
 from paas.slugbuilder.cnb.processes import Process, combined, commands, parse_processes
 from paas.slugbuilder.cnb.tables import parse_table
@@ -27,7 +35,9 @@ from paas.slugbuilder.cnb.toml_writing import to_toml
 from paas.slugbuilder.cnb.variables import Action, Change, apply, with_users
 from paas.slugbuilder.errors import BuildError
 from paas.slugbuilder.heroku.references import Source, of_one_kind, parse_reference
-from paas.slugbuilder.project_toml import parse_project
+from paas.slugbuilder.output import Output
+from paas.slugbuilder.project_toml import Project, parse_project
+from paas.slugbuilder.workspace import Stack, Workspace
 
 pytestmark = pytest.mark.unit
 
@@ -68,6 +78,15 @@ def test_orders_that_cannot_be_used() -> None:
     assert len(groups_of(((Entry("a/b"),), (Entry("a_b"),)), [known("a/b"), known("a_b")])) == 2
     two = [known("x", version="1.9"), known("x", version="1.10")]
     assert groups_of(((Entry("x"),),), two)[0][0].pack.descriptor.version == "1.10"
+
+
+def test_collections_in_a_list_are_combined_in_order() -> None:
+    one, other = (Brought((known(a), known(b)), ((Entry(a),), (Entry(b),))) for a, b in ("ab", "cd"))
+    both = _together([one, other])
+    assert shown(both.order, list(both.packs)) == ["ac", "ad", "bc", "bd"]
+    wide = Brought((known("a"),), ((Entry("a"),),) * 12)
+    with pytest.raises(BuildError, match=f"more than {MOST_GROUPS} groups"):
+        groups_of(_together([wide] * 16).order, wide.packs)
 
 
 def section(provides: str = "", requires: str = "") -> Section:
@@ -271,6 +290,11 @@ def test_references() -> None:
     ):
         with pytest.raises(ValueError):  # noqa: PT011
             parse_reference(given, ("https",))
+    for given in ("cnb:urn:cnb:registry:example/x@1", "urn:cnb:registry:example/x"):
+        with pytest.raises(ValueError, match="^'urn:cnb:registry:example/x.* the index of that registry"):
+            parse_reference(given, ("https",))
+    with pytest.raises(BuildError, match="the index of that registry is not read here"):
+        _reference("urn:cnb:registry:example/x", ("https",))
     assert of_one_kind([one, one])
     assert not of_one_kind([])
     with pytest.raises(ValueError, match="cannot build an app together"):
@@ -302,3 +326,55 @@ def test_project_descriptors() -> None:
     ):
         with pytest.raises(BuildError, match=words):
             parse_project(text)
+
+
+def workspace(folder: Path, **values: dict[str, str]) -> Workspace:
+    output = Output(io.StringIO())
+    return Workspace(
+        folder, None, folder, values.get("env", {}), Stack("host"), output, config=values["config"]
+    )
+
+
+def test_variables_of_project_toml_are_what_config_vars_may_be(tmp_path: Path) -> None:
+    names = ("PATH", "LD_PRELOAD", "HOME", "TMPDIR", "A", "B")
+    project = Project(env=dict.fromkeys(names, "project"))
+    before = workspace(tmp_path, env={"PATH": "/bin", "HOME": "/h", "A": "config"}, config={"A": "config"})
+    after = follow_project(project, before)
+    assert after.env == {"PATH": "/bin", "HOME": "/h", "A": "config", "B": "project"}
+    assert after.config == {"A": "config", "B": "project"}
+
+
+def test_as_many_take_part_as_a_result_may_name(tmp_path: Path) -> None:
+    def detected(number: int) -> int:
+        group = tuple(Member(known(f"x{one}")) for one in range(number))
+        return len(detect([group], lambda _: Answer(), workspace(tmp_path, config={})).packs)
+
+    assert detected(20) == 20
+    with pytest.raises(BuildError, match="21 Cloud Native Buildpacks take part, and 20 at most"):
+        detected(21)
+
+
+def test_a_detection_without_end_names_the_buildpack(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "detect").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "bin" / "detect").chmod(0o755)
+    pack = Pack(Descriptor("example/x", "1", (0, 10)), tmp_path)
+    work = workspace(tmp_path, config={})
+    with pytest.raises(BuildError, match="example/x@1 failed: bin/detect took longer") as caught:
+        ask_pack(pack, PLACE, tmp_path, {"PATH": "/usr/bin:/bin"}, work, seconds=0.1)
+    assert caught.value.id == "cnb_detect_failed"
+
+
+def test_nothing_is_kept_of_buildpacks_that_took_no_part(tmp_path: Path) -> None:
+    for name in ("a", "b", "a.half"):
+        (tmp_path / name).mkdir()
+    forget_others([tmp_path / "a", tmp_path / "failed"])
+    forget_others([None])
+    assert [one.name for one in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_type_with_a_dot_is_told_unless_it_is_web(tmp_path: Path) -> None:
+    processes = (Process("my.app", ("a",), True, default=True), Process("my.job", ("b",), True))
+    work = workspace(tmp_path, config={})
+    _tell_unused((Built(known("x"), tmp_path, None, (), processes),), commands(processes), work)
+    assert work.output.warnings == ["The process type my.job is left out: here no type has a dot."]
