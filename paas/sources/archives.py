@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from paas.sources.errors import SourceError
+from paas.sources.tar_headers import BoundedTar
 from paas.sources.unpacking import plain_file
 
 UNPACKED_LIMIT = 2 * 1024**3  # bytes of file content
@@ -53,7 +54,7 @@ def _copied(plain: Path, tar: Path) -> Archive:
     files: set[str] = set()
     modules = b""
     with (
-        tarfile.open(plain, "r:*") as source,
+        BoundedTar.open(plain, "r:*") as source,
         tarfile.open(tar, "x:", format=tarfile.PAX_FORMAT) as target,
     ):
         for member in checked(source):
@@ -114,10 +115,16 @@ def _copy(source: tarfile.TarFile, target: tarfile.TarFile, member: tarfile.TarI
     return data
 
 
-def checked(source: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+def checked(source: BoundedTar) -> Iterator[tarfile.TarInfo]:
     """Yield the entries, refusing paths that leave the folder and kinds of file that source code has no use for."""
     size = 0
-    for count, member in enumerate(source, start=1):
+    for count, member in enumerate(source.each(), start=1):
+        size += member.size
+        if size > UNPACKED_LIMIT or count > ENTRY_LIMIT:
+            raise SourceError(
+                f"The source is too large: at most {UNPACKED_LIMIT} bytes and {ENTRY_LIMIT} files unpacked.",
+                id="source_too_large",
+            )
         path = PurePosixPath(member.name)
         if member.name in ("", ".", "./") or path.parts[:1] == ("__MACOSX",):
             continue
@@ -129,12 +136,6 @@ def checked(source: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
             raise SourceError(
                 f"{member.name!r} in the source is not a file, folder or symbolic link.", id="source_invalid"
             )
-        size += member.size
-        if size > UNPACKED_LIMIT or count > ENTRY_LIMIT:
-            raise SourceError(
-                f"The source is too large: at most {UNPACKED_LIMIT} bytes and {ENTRY_LIMIT} files unpacked.",
-                id="source_too_large",
-            )
         member.name = str(path)
         yield member
 
@@ -143,7 +144,7 @@ def _single_folder(plain: Path) -> str | None:
     """Return the one folder that holds every entry, or None."""
     tops: set[str] = set()
     folder = False
-    with contextlib.closing(tarfile.open(plain, "r:*")) as source:
+    with contextlib.closing(BoundedTar.open(plain, "r:*")) as source:
         for member in checked(source):
             parts = PurePosixPath(member.name).parts
             folder = folder or member.isdir() or len(parts) > 1

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.sources import archives, unpacking
+from paas.sources import archives, tar_headers, unpacking
 from paas.sources.archives import normalize
 from paas.sources.errors import SourceError
 
@@ -157,3 +157,78 @@ def test_the_commit_of_git_archive(tmp_path: Path) -> None:
         archive.addfile(tarfile.TarInfo("a"))
     (tmp_path / "upload").write_bytes(out.getvalue())
     assert normalize(tmp_path / "upload", tmp_path / "out.tar").commit == "c" * 40
+
+
+def header(kind: bytes, data: bytes, name: str = "x") -> bytes:
+    """A member as it stands in a tar, by its kind."""
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, len(data)
+    return info.tobuf(tarfile.GNU_FORMAT) + data + bytes(-len(data) % 512)
+
+
+def record(key: str, value: str) -> bytes:
+    rest = f" {key}={value}\n"
+    length = next(n for n in range(len(rest), len(rest) + 9) if len(str(n)) + len(rest) == n)
+    return f"{length}{rest}".encode()
+
+
+FILE = header(tarfile.REGTYPE, b"web: x", "Procfile")
+LONG = header(tarfile.GNUTYPE_LONGNAME, b"n" * 2 * 1024**2)
+HEADERS = {
+    "a long name": LONG + FILE,
+    "a long link": header(tarfile.GNUTYPE_LONGLINK, bytes(2 * 1024**2)) + FILE,
+    "pax": header(tarfile.XHDTYPE, record("a", "b" * 2 * 1024**2)) + FILE,
+    "pax of Solaris": header(tarfile.SOLARIS_XHDTYPE, record("a", "b" * 2 * 1024**2)) + FILE,
+    "pax for everything": (header(tarfile.XGLTYPE, record("a", "b" * 10_000)) + FILE) * 2,
+    "long names in a row": header(tarfile.GNUTYPE_LONGNAME, b"n") * 1500 + FILE,
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+@pytest.mark.parametrize("behind", [b"", FILE])
+def test_headers_that_no_source_needs(kind: str, behind: bytes, tmp_path: Path) -> None:
+    upload = gzip.compress(behind + HEADERS[kind] + bytes(1024))
+    assert refusal(upload, tmp_path).startswith("source_invalid: The source is a tar whose headers")
+
+
+def test_headers_that_are_large_in_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tar_headers, "TOTAL_MOST", 1000)
+    attributes = header(tarfile.XHDTYPE, record("SCHILY.xattr.a", "b" * 300))
+    assert content(attributes + FILE + bytes(1024), tmp_path)
+    (tmp_path / "out.tar").unlink()
+    many = b"".join(attributes + header(tarfile.REGTYPE, b"", str(n)) for n in range(4))
+    assert "a tar whose headers" in refusal(many + bytes(1024), tmp_path)
+
+
+def test_long_names_that_are_used(tmp_path: Path) -> None:
+    name = "/".join(["folder" * 30] * 5)
+    for format_ in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=format_) as archive:
+            for number in range(40):
+                archive.addfile(tarfile.TarInfo(f"{number}/{name}"))
+        assert len(content(out.getvalue(), tmp_path)) == 40
+        (tmp_path / "out.tar").unlink()
+
+
+def test_sparse_files_and_negative_sizes(tmp_path: Path) -> None:
+    sparse = tmp_path / "sparse"
+    with sparse.open("wb") as file:
+        file.truncate(1024**2)
+    for format_ in ("gnu", "posix"):
+        command = ["tar", "--sparse", f"--format={format_}", "-C", tmp_path, "-c", "sparse"]
+        upload = subprocess.run(command, capture_output=True, check=True).stdout
+        place = tmp_path / format_
+        place.mkdir()
+        assert "is a sparse file; make the archive without --sparse" in refusal(upload, place)
+    info = tarfile.TarInfo("a")
+    info.size = -512
+    place = tmp_path / "negative"
+    place.mkdir()
+    assert "negative size" in refusal(FILE + info.tobuf(tarfile.GNU_FORMAT) + bytes(1024), place)
+
+
+def test_what_is_left_out_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "ENTRY_LIMIT", 10)
+    upload = FILE + header(tarfile.DIRTYPE, b"", "./") * 20 + bytes(1024)
+    assert refusal(upload, tmp_path).startswith("source_too_large: ")
