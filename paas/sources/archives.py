@@ -17,10 +17,9 @@ from pathlib import Path, PurePosixPath
 
 from paas.sources.errors import SourceError
 from paas.sources.tar_headers import BoundedTar
-from paas.sources.unpacking import plain_file
+from paas.sources.unpacking import ENTRY_LIMIT, plain_file, too_large
 
-UNPACKED_LIMIT = 2 * 1024**3  # bytes of file content
-ENTRY_LIMIT = 200_000
+UNPACKED_LIMIT = 1024**3  # bytes of file content; no more is built
 LFS = b"version https://git-lfs.github.com/spec/v1\n"
 LFS_MOST = 1024  # a pointer is smaller
 SMALL = 64 * 1024  # read whole, to be looked at
@@ -62,6 +61,7 @@ def _copied(plain: Path, tar: Path) -> Archive:
             if name is None:
                 continue
             start = _copy(source, target, member, name)
+            target.members = []  # type: ignore[attr-defined]  # it would keep them all
             if not member.isdir():
                 files.update(str(parent) for parent in PurePosixPath(name).parents)
             if start.startswith(LFS) and member.size < LFS_MOST:
@@ -121,10 +121,7 @@ def checked(source: BoundedTar) -> Iterator[tarfile.TarInfo]:
     for count, member in enumerate(source.each(), start=1):
         size += member.size
         if size > UNPACKED_LIMIT or count > ENTRY_LIMIT:
-            raise SourceError(
-                f"The source is too large: at most {UNPACKED_LIMIT} bytes and {ENTRY_LIMIT} files unpacked.",
-                id="source_too_large",
-            )
+            raise too_large(UNPACKED_LIMIT)
         path = PurePosixPath(member.name)
         if member.name in ("", ".", "./") or path.parts[:1] == ("__MACOSX",):
             continue

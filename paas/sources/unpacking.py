@@ -23,7 +23,8 @@ CHUNK = 1024 * 1024
 XZ, ZSTD, ZIP, EMPTY_ZIP = b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PK\x05\x06"
 XZ_MEMORY = 128 * 1024**2  # `xz -9` needs 65 MiB to unpack
 ZSTD_WINDOW = "27"  # 2^27 bytes: what zstd itself takes without being told
-OVERHEAD = 256 * 1024**2  # headers and padding of a tar of 200,000 files
+ENTRY_LIMIT = 200_000
+OVERHEAD = 256 * 1024**2  # headers and padding of a tar of as many entries
 LINK_MOST = 4096
 ENCRYPTED, UNIX = 0x1, 3  # a flag and a system of zip's
 
@@ -45,7 +46,11 @@ def plain_file(upload: Path, folder: Path, limit: int) -> Iterator[Path]:
 
 
 def too_large(limit: int) -> SourceError:
-    return SourceError(f"The source is too large: at most {limit} bytes unpacked.", id="source_too_large")
+    return SourceError(
+        f"The source is too large: at most {limit:,} bytes and {ENTRY_LIMIT:,} entries unpacked. "
+        "Leave out what the app does not need: build products, data, dependencies.",
+        id="source_too_large",
+    )
 
 
 def _from_xz(upload: Path, made: Path, limit: int) -> None:
@@ -109,8 +114,11 @@ def _from_zip(upload: Path, made: Path, limit: int) -> None:
     left = limit
     try:
         with zipfile.ZipFile(upload) as source, tarfile.open(made, "x:", format=tarfile.PAX_FORMAT) as target:
+            if len(source.infolist()) > ENTRY_LIMIT:
+                raise too_large(limit)
             for info in source.infolist():
                 left -= _add(source, info, target, left, limit)
+                target.members = []  # type: ignore[attr-defined]  # it would keep them all
     except (NotImplementedError, RuntimeError, ValueError) as error:
         raise SourceError(f"The zip archive cannot be read ({error}).", id="source_invalid") from error
 
@@ -129,7 +137,8 @@ def _add(
         entry.type, entry.mode = tarfile.DIRTYPE, 0o755
         target.addfile(entry)
         return 0
-    with source.open(info) as content, tempfile.TemporaryFile(dir=Path(str(target.name)).parent) as file:
+    folder = str(Path(str(target.name)).parent)
+    with source.open(info) as content, tempfile.SpooledTemporaryFile(max_size=CHUNK, dir=folder) as file:
         _write_bounded(_pieces(content), file, left, limit)
         size = file.tell()
         file.seek(0)

@@ -229,6 +229,19 @@ def test_sparse_files_and_negative_sizes(tmp_path: Path) -> None:
 
 
 def test_what_is_left_out_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "ENTRY_LIMIT", 10)
+    for module in (archives, unpacking):
+        monkeypatch.setattr(module, "ENTRY_LIMIT", 10)
     upload = FILE + header(tarfile.DIRTYPE, b"", "./") * 20 + bytes(1024)
     assert refusal(upload, tmp_path).startswith("source_too_large: ")
+
+
+def test_a_zip_of_too_many_entries_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpacking, "ENTRY_LIMIT", 10)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for number in range(11):
+            archive.writestr(str(number), "")
+    damaged = out.getvalue().replace(b"PK\x03\x04", b"PK\x03\x05").replace(b"PK\x03\x05", b"PK\x03\x04", 1)
+    assert "10 entries unpacked" in refusal(damaged, tmp_path)
