@@ -6,7 +6,7 @@ In: a URL, limits.  Out: a file with its SHA-256, or SourceError in the user's w
 from __future__ import annotations
 
 import hashlib
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.connection import create_connection
 
 from paas.sources.addresses import Reach
+from paas.sources.cutoff import Cutoff, too_slow
 from paas.sources.errors import SourceError
 
 CHUNK = 256 * 1024
@@ -33,16 +34,16 @@ class Bounds:
     seconds: float = 600.0
 
 
-def pool_of(reach: Reach, ca_bundle: Path | None = None) -> urllib3.PoolManager:
-    """Make a pool of connections that keep to `reach`. No proxy, no retries."""
+def pool_of(reach: Reach, cutoff: Cutoff, ca_bundle: Path | None = None) -> urllib3.PoolManager:
+    """Make a pool of connections that keep to `reach` and end with `cutoff`. No proxy, no retries."""
 
     class Plain(HTTPConnection):
         def _new_conn(self) -> Any:
-            return connected(self, reach)
+            return connected(self, reach, cutoff)
 
     class Tls(HTTPSConnection):
         def _new_conn(self) -> Any:
-            return connected(self, reach)
+            return connected(self, reach, cutoff)
 
     class PlainPool(urllib3.HTTPConnectionPool):
         ConnectionCls = Plain
@@ -61,16 +62,18 @@ def pool_of(reach: Reach, ca_bundle: Path | None = None) -> urllib3.PoolManager:
     return pool
 
 
-def connected(connection: HTTPConnection, reach: Reach) -> Any:
+def connected(connection: HTTPConnection, reach: Reach, cutoff: Cutoff) -> Any:
     """Open a connection's socket to an address that was looked at; names in TLS and headers stay the user's."""
     address = reach.address(connection.host, connection.port or connection.default_port)
     try:
-        return create_connection(
+        opened = create_connection(
             (address, connection.port or connection.default_port),
             connection.timeout,
             source_address=connection.source_address,
             socket_options=connection.socket_options,
         )
+        cutoff.hold(opened)
+        return opened
     except OSError as error:
         raise SourceError(f"{connection.host} does not answer ({error}).") from error
 
@@ -99,28 +102,45 @@ def shown(url: str) -> str:
     return url.partition("#")[0].partition("?")[0]
 
 
-def download(url: str, target: Path, reach: Reach, bounds: Bounds = Bounds(), ca: Path | None = None) -> str:
-    """Write what the URL answers to `target`; returns its SHA-256 in hex. Raises SourceError."""
-    pool = pool_of(reach, ca)
-    deadline = time.monotonic() + bounds.seconds
-    try:
-        answer = pool.request(
-            "GET", check_url(url), preload_content=False, headers={"Accept-Encoding": "identity"}
-        )
+def download(
+    url: str,
+    target: Path,
+    reach: Reach,
+    bounds: Bounds = Bounds(),
+    ca: Path | None = None,
+    wanted: Callable[[], None] = lambda: None,
+) -> str:
+    """Write what the URL answers to `target`; returns its SHA-256 in hex. `wanted` is called about once a second, and
+    raises to stop it. Raises SourceError."""
+    name = shown(check_url(url))
+    with Cutoff(bounds.seconds, wanted) as cutoff:
+        pool = pool_of(reach, cutoff, ca)
         try:
-            if answer.status != 200:
-                raise SourceError(f"{shown(url)} answered with status {answer.status}.")
-            return _written(answer, target, bounds, deadline, shown(url))
+            return _downloaded(pool, url, target, bounds, cutoff)
+        except urllib3.exceptions.HTTPError as error:
+            if cutoff.over:
+                raise too_slow(name, bounds.seconds) from error
+            raise SourceError(
+                f"{name} could not be fetched ({reason_of(error)}). Check the URL, or try again later."
+            ) from error
         finally:
-            answer.close()
-    except urllib3.exceptions.HTTPError as error:
-        raise SourceError(f"{shown(url)} could not be fetched ({reason_of(error)}).") from error
+            pool.clear()
+
+
+def _downloaded(pool: urllib3.PoolManager, url: str, target: Path, bounds: Bounds, cutoff: Cutoff) -> str:
+    answer = pool.request("GET", url, preload_content=False, headers={"Accept-Encoding": "identity"})
+    try:
+        if answer.status != 200:
+            raise SourceError(
+                f"{shown(url)} answered with status {answer.status}. Check the URL: it must open without a login."
+            )
+        return _written(answer, target, bounds, cutoff, shown(url))
     finally:
-        pool.clear()
+        answer.close()
 
 
 def _written(
-    answer: urllib3.BaseHTTPResponse, target: Path, bounds: Bounds, deadline: float, name: str
+    answer: urllib3.BaseHTTPResponse, target: Path, bounds: Bounds, cutoff: Cutoff, name: str
 ) -> str:
     digest, size = hashlib.sha256(), 0
     with target.open("wb") as file:
@@ -131,10 +151,10 @@ def _written(
                     f"{name} is larger than {bounds.size // 1024**2} MB. Leave out what the app does not need.",
                     id="source_too_large",
                 )
-            if time.monotonic() > deadline:
-                raise SourceError(f"{name} took longer than {bounds.seconds:.0f} seconds.")
+            cutoff.check(name)
             digest.update(piece)
             file.write(piece)
+    cutoff.check(name)  # an answer without a length ends when its connection does
     return digest.hexdigest()
 
 

@@ -31,6 +31,7 @@ from paas.controller.git.packstore import PackStore, open_store
 from paas.controller.git.port import GitRefused
 from paas.controller.git.ssh import Vendor
 from paas.sources.addresses import Reach
+from paas.sources.cutoff import Cutoff, too_slow
 from paas.sources.errors import SourceError
 from paas.sources.http import pool_of, reason_of
 from paas.sources.urls import GitUrl
@@ -76,18 +77,21 @@ class Budget:
     most: int = 0
     looked: float = 0.0
 
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self.deadline
+
     def spend(self, count: int) -> None:
         self.left -= count
-        now = time.monotonic()
         if self.left < 0:
             raise SourceError(
                 f"The repository sends more than {size(self.most)} for one commit. Keep big files out of git.",
                 id="source_too_large",
             )
-        if now > self.deadline:
-            raise SourceError(f"Fetching took longer than {SECONDS:.0f} seconds.")
-        if now - self.looked > 1:
-            self.looked = now
+        if self.over:
+            raise too_slow("Fetching the repository", SECONDS)
+        if time.monotonic() - self.looked > 1:
+            self.looked = time.monotonic()
             self.wanted()
 
     def grow(self, left: int) -> None:
@@ -113,6 +117,19 @@ class _HttpClient(Urllib3HttpGitClient):
         if self.dumb:
             raise SourceError("The server speaks only git's old dumb protocol; another one is needed.")
         return found
+
+
+class _SshClient(SSHGitClient):
+    """Counts what it reads."""
+
+    def __init__(self, url: GitUrl, vendor: Vendor, budget: Budget) -> None:
+        super().__init__(url.host, url.port or 22, url.user, vendor=vendor, quiet=True)
+        self._budget = budget
+
+    def _connect(self, *arguments: Any, **options: Any) -> Any:
+        protocol, *others = super()._connect(*arguments, **options)
+        protocol.read = _counted(protocol.read, self._budget)
+        return protocol, *others
 
 
 def _counted(read: Callable[..., bytes], budget: Budget) -> Callable[..., bytes]:
@@ -153,20 +170,14 @@ def _fetched(remote: Remote, wants: Any, file: BinaryIO, budget: Budget) -> str:
     """Write the pack to `file`; returns the known host keys. Foreign exceptions end here."""
     try:
         if remote.url.scheme == "ssh":
-            with Vendor(remote.reach, remote.key, remote.host_keys, budget.deadline) as vendor:
-                url = remote.url
-                client = SSHGitClient(url.host, url.port or 22, url.user, vendor=vendor, quiet=True)
-                try:
-                    _fetch(client, url.path, wants, file, budget)
-                except (GitProtocolError, HangupException, OSError) as error:
-                    raise SourceError(vendor.explain(url.text, str(error))) from error
-                return vendor.host_keys()
+            return _by_ssh(remote, wants, file, budget)
         check_token(remote)
-        pool = pool_of(remote.reach, remote.ca)
-        try:
-            _fetch(_HttpClient(remote, pool, budget), remote.url.path, wants, file, budget)
-        finally:
-            pool.clear()
+        with Cutoff(max(0.0, budget.deadline - time.monotonic())) as cutoff:
+            pool = pool_of(remote.reach, cutoff, remote.ca)
+            try:
+                _fetch(_HttpClient(remote, pool, budget), remote.url.path, wants, file, budget)
+            finally:
+                pool.clear()
     except NotGitRepository as error:
         raise SourceError(
             f"There is no repository at {remote.url.text}, or it is private: check the URL, or connect it with a token."
@@ -175,8 +186,24 @@ def _fetched(remote: Remote, wants: Any, file: BinaryIO, budget: Budget) -> str:
         said = "does not accept the token" if remote.token else "wants credentials: connect it with a token"
         raise SourceError(f"{remote.url.text} {said}.") from error
     except (GitProtocolError, HangupException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
-        raise SourceError(f"{remote.url.text} could not be fetched ({reason_of(error)}).") from error
+        if budget.over:
+            raise too_slow(remote.url.text, SECONDS) from error
+        raise SourceError(
+            f"{remote.url.text} could not be fetched ({reason_of(error)}). Check its URL, or try again later."
+        ) from error
     return ""
+
+
+def _by_ssh(remote: Remote, wants: Any, file: BinaryIO, budget: Budget) -> str:
+    url = remote.url
+    with Vendor(remote.reach, remote.key, remote.host_keys, budget.deadline) as vendor:
+        try:
+            _fetch(_SshClient(url, vendor, budget), url.path, wants, file, budget)
+        except (GitProtocolError, HangupException, OSError) as error:
+            if budget.over:
+                raise too_slow(url.text, SECONDS) from error
+            raise SourceError(vendor.explain(url.text, str(error))) from error
+        return vendor.host_keys()
 
 
 def check_token(remote: Remote) -> None:

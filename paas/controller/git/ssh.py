@@ -5,6 +5,7 @@ In: a private key, what is known of the server.  Out: dulwich's pipe to `git-upl
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -14,10 +15,19 @@ from pathlib import Path
 from types import TracebackType
 
 from dulwich.client import SSHVendor, SubprocessWrapper
+from dulwich.errors import GitProtocolError
 
 from paas.sources.addresses import Reach
 
 ERRORS_KEPT = 4000  # bytes of what ssh says
+
+
+class _Pipe(SubprocessWrapper):
+    """Closes within seconds: by then all is read, or nobody waits for it any more."""
+
+    def close(self, timeout: int | None = 2) -> None:
+        with contextlib.suppress(GitProtocolError):  # it was ended
+            super().close(timeout)
 
 
 class Vendor(SSHVendor):
@@ -72,7 +82,7 @@ class Vendor(SSHVendor):
         self._timer = threading.Timer(max(1.0, self._deadline - time.monotonic()), self._process.kill)
         self._timer.daemon = True
         self._timer.start()
-        return SubprocessWrapper(self._process)
+        return _Pipe(self._process)
 
     def _arguments(self, host: str, address: str, user: str, port: int) -> list[str]:
         """The server's key is taken at the first fetch and must stay the same from then on."""

@@ -133,7 +133,7 @@ def tell_submodules(build: Build, paths: tuple[str, ...]) -> None:
 def _from_url(build: Build, folder: Path, tar: Path, wanted: Callable[[], bool]) -> Fetched:
     archive = folder / "archive"
     url = decrypt(build.credentials_encrypted).decode()
-    digest = download(url, archive, reach(), ca=settings.PAAS.ca_bundle)
+    digest = download(url, archive, reach(), ca=settings.PAAS.ca_bundle, wanted=_watch(wanted))
     check_digest(digest, build.source.get("checksum", "").rpartition(":")[2])
     found = normalize(archive, tar)
     return Fetched(found.commit, "", found.submodules)
@@ -142,16 +142,22 @@ def _from_url(build: Build, folder: Path, tar: Path, wanted: Callable[[], bool])
 def _from_git(build: Build, folder: Path, tar: Path, wanted: Callable[[], bool]) -> Fetched:
     source = Source.objects.filter(app_id=build.app_id, url=build.source["url"]).first()
     if source is None:
-        raise SourceError("The app is not connected to that repository any more.")
+        raise SourceError(
+            f"The app is not connected to {build.source['url']} any more. Build what it is connected to with "
+            "`paas source:deploy`, or connect this repository again with `paas source:connect`."
+        )
+    found = pull(_remote(source), build.source["ref"], folder, tar, from_settings(), _watch(wanted))
+    if found.host_keys and not source.host_keys:
+        Source.objects.filter(id=source.id, url=source.url).update(host_keys=found.host_keys)
+    return Fetched(found.commit, found.subject, found.submodules)
 
+
+def _watch(wanted: Callable[[], bool]) -> Callable[[], None]:
     def watch() -> None:
         if not wanted():
             raise Cancelled
 
-    found = pull(_remote(source), build.source["ref"], folder, tar, from_settings(), watch)
-    if found.host_keys and not source.host_keys:
-        Source.objects.filter(id=source.id, url=source.url).update(host_keys=found.host_keys)
-    return Fetched(found.commit, found.subject, found.submodules)
+    return watch
 
 
 def _remote(source: Source) -> Remote:
