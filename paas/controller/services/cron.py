@@ -78,19 +78,26 @@ def start_due(app_id: str, now: datetime) -> None:
 
 
 def _take(app: App, job: CronJob, entry: dict[str, Any], now: datetime) -> None:
+    replaced = _running(job) if entry.get("policy") == "replace" else None
     refusal = _refusal(app, job, entry, now)
     if not refusal:
         try:
             assert app.current_release is not None
             job.one_off = one_offs.run_of_release(app.current_release, job.command, TYPE)
         except Unavailable:
-            return  # tried again until it is too late
+            return  # tried again until it is too late; what runs goes on
+        if replaced is not None:
+            one_offs.stop_one_off(None, replaced)
         job.last_at = now
         logs.say(app.id, f"{job.one_off.name} starts by its schedule {job.schedule}: {job.command}")
     else:
         logs.say(app.id, f"Not started at {job.next_at:%H:%M} UTC: {job.command} ({refusal})")
     job.next_at = following(parse(job.schedule), now)
     job.save()
+
+
+def _running(job: CronJob) -> OneOff | None:
+    return job.one_off if job.one_off is not None and job.one_off.finished_at is None else None
 
 
 def _refusal(app: App, job: CronJob, entry: dict[str, Any], now: datetime) -> str:
@@ -100,12 +107,12 @@ def _refusal(app: App, job: CronJob, entry: dict[str, Any], now: datetime) -> st
     if app.maintenance and not entry.get("maintenance"):
         return "the app is in maintenance mode"
     running = OneOff.objects.filter(app=app, name__startswith=f"{TYPE}.", finished_at__isnull=True)
-    mine = job.one_off if job.one_off is not None and job.one_off.finished_at is None else None
+    mine = _running(job)
     policy = entry.get("policy", "allow")
     if mine is not None and policy == "forbid":
         return f"{mine.name} of the time before still runs"
     if mine is not None and policy == "replace":
-        one_offs.stop_one_off(None, mine)
+        running = running.exclude(id=mine.id)
     if running.count() >= AT_ONCE:
         return f"{AT_ONCE} scheduled commands of the app run already"
     return ""

@@ -245,6 +245,19 @@ class TestCron:
         assert self.started(app) == wanted
         assert OneOff.objects.filter(app=app, stop_requested=True).count() == stopped
 
+    def test_what_is_replaced_is_stopped_only_when_another_starts(
+        self, platform: Platform, app: App, user: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        app = self.live(platform, user, app, {**self.ENTRY, "policy": "replace"})
+        cron.start_due(str(app.id), self.NOON)
+        platform.agent.host.__class__.objects.update(seen_at=timezone.now() - timedelta(minutes=5))
+        cron.start_due(str(app.id), self.NOON + timedelta(minutes=5))
+        assert (self.started(app), OneOff.objects.filter(stop_requested=True).count()) == (1, 0)
+        platform.agent.host.__class__.objects.update(seen_at=timezone.now())
+        monkeypatch.setattr(cron, "AT_ONCE", 1)
+        cron.start_due(str(app.id), self.NOON + timedelta(minutes=6))
+        assert (self.started(app), OneOff.objects.filter(stop_requested=True).count()) == (2, 1)
+
     def test_maintenance(self, platform: Platform, app: App, user: User) -> None:
         other = {"command": "always", "schedule": "*/5 * * * *", "maintenance": True}
         app = self.live(platform, user, app, self.ENTRY, other)
