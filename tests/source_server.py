@@ -32,13 +32,15 @@ GIT_ENV = {
 
 @dataclass
 class SourceServer:
-    """`token`: the password that everything needs; `redirects`: path to another URL; `asked`: paths with their user."""
+    """`token`: the password that everything needs; `redirects`: path to another URL; `asked`: paths with
+    their user; `dumb`: knows git's old protocol only."""
 
     folder: Path
     url: str = ""
     token: str = ""
     redirects: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    dumb: bool = False
 
     def repository(self, name: str, files: dict[str, str]) -> Path:
         """Make a bare repository with one commit on main; returns a working tree of it."""
@@ -98,7 +100,7 @@ def serving(folder: Path) -> Iterator[SourceServer]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
             elif ".git/" in path:
-                self.backend(path, query)
+                self.backend(path, "" if one.dumb else query)
             else:
                 self.file(one.folder / path.lstrip("/"))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -76,10 +77,11 @@ class AppSource(Resource):
         """Connect a repository (`url`), change how it is used, or choose the folder that is built (`path`)."""
         found, user, given = app_of(request, app), actor(request), read(request, SourceUpdateSerializer)
         secret = ""
-        if given.keys() - {"path"}:
-            _, secret = sources.connect(user, found, wanted(found, given))
-        if "path" in given:
-            found = sources.set_path(user, found, given["path"])
+        with transaction.atomic():  # a secret that is shown once is not lost to a path that is refused
+            if given.keys() - {"path"}:
+                _, secret = sources.connect(user, found, wanted(found, given))
+            if "path" in given:
+                found = sources.set_path(user, found, given["path"])
         return shown(request, found, secret)
 
     @extend_schema(operation_id="deleteAppSource", responses={204: None})
@@ -101,6 +103,7 @@ def wanted(app: App, given: dict[str, Any]) -> sources.Repository:
         token=given.get("token"),
         token_user=given.get("token_user", before.token_user if before else ""),
         automatic=given.get("automatic", before.automatic if before else True),
+        again="url" in given,
     )
 
 

@@ -29,19 +29,21 @@ PATH_MOST = 500
 
 @dataclass(frozen=True)
 class Repository:
-    """What a user connects. `token`: for https; None keeps the one there is, '' forgets it."""
+    """What a user connects. `token`: for https; None keeps the one there is, '' forgets it. `again`: connected anew,
+    not only used in another way, so that the server may have another host key."""
 
     url: str
     branch: str = "main"
     token: str | None = None
     token_user: str = ""
     automatic: bool = True
+    again: bool = True
 
 
 def connect(user: User, app: App, wanted: Repository) -> tuple[Source, str]:
     """Connect an app, or change what it is connected to. Returns the row and the hook's secret, '' when it stays.
 
-    A repository at another server gets none of the credentials of the one before.
+    Another repository gets no token of the one before: whoever connects it may be another user than who gave that.
     """
     url, branch = parse_git_url(wanted.url), check_ref(wanted.branch)
     reach()
@@ -55,17 +57,18 @@ def connect(user: User, app: App, wanted: Repository) -> tuple[Source, str]:
         secret = "" if source else secrets.token_urlsafe(32)
         if source is None:
             source = Source(app=app, secret_encrypted=encrypt(secret.encode()))
-        elif parse_git_url(source.url).origin != url.origin:
-            source.token_encrypted, source.host_keys = b"", ""
+        elif source.url != url.text:
+            source.token_encrypted = b""
         if wanted.token is not None:
             source.token_encrypted = encrypt(wanted.token.encode()) if wanted.token else b""
+        if wanted.again:
             source.host_keys = ""
         if url.scheme == "ssh" and not source.public_key:
             private, source.public_key = new_key(app.name)
             source.key_encrypted = encrypt(private)
         source.user, source.url, source.branch = user, url.text, branch
         source.token_user, source.automatic = wanted.token_user, wanted.automatic
-        source.host_keys, source.waiting_commit = "", ""
+        source.waiting_commit = ""
         source.save()
         events.record(user, "source.connect", source.id, app, url=url.text, branch=branch)
     return source, secret

@@ -155,11 +155,15 @@ class TestUrl:
         assert not builds.source_path(build.id).exists()
 
 
-def post_build(user: User, app: App, **blob: str) -> Any:
+def headers_of(user: User) -> dict[str, str]:
     from paas.controller.services.accounts import create_token
 
     token = create_token(user, "tests")[1]
-    headers = {"Authorization": f"Bearer {token}", "Accept": "application/vnd.heroku+json; version=3"}
+    return {"Authorization": f"Bearer {token}", "Accept": "application/vnd.heroku+json; version=3"}
+
+
+def post_build(user: User, app: App, **blob: str) -> Any:
+    headers = headers_of(user)
     made = Client().post(f"/apps/{app.name}/sources", content_type="application/json", headers=headers).json()
     url = made["source_blob"]["put_url"]
     upload = zip_of({"top/Procfile": "web: x", "top/.gitmodules": "[submodule]\npath = libs/x\n"})
@@ -214,10 +218,19 @@ class TestGit:
             return raised.value.message
 
         assert said("nope") == "The repository has no branch, tag or commit nope. Its branches: main."
-        assert "d" * 40 in said("d" * 40) or "could not be fetched" in said("d" * 40)
+        unknown = said("d" * 40)
+        assert unknown.startswith(f"{source_url(app)} could not be fetched (")
+        assert unknown.endswith(" Check its URL, or try again later.")
         connect(user, app, Repository(f"{server.url}/none.git"))
         assert "There is no repository at" in said("main")
-        (server.folder / "dumb.git" / "info").mkdir(parents=True)
+
+    def test_a_server_of_the_dumb_protocol(
+        self, app: App, user: User, server: SourceServer, repository: Path
+    ) -> None:
+        server.dumb = True
+        git(server.folder / "shop.git", "update-server-info")
+        with pytest.raises(SourceError, match="only git's old dumb protocol"):
+            bring(sources.deploy(user, app), lambda: True)
 
     def test_a_private_one(self, app: App, user: User, server: SourceServer, repository: Path) -> None:
         server.token = "t0ken-of-ada"
@@ -284,6 +297,48 @@ class TestGit:
             Event.objects.filter(app=app, action__startswith="source.").values_list("action", flat=True)
         )
         assert actions == ["source.connect", "source.disconnect"]
+
+
+class TestChanging:
+    """What a request does not name stays as it is."""
+
+    @pytest.fixture
+    def change(self, app: App, user: User, server: SourceServer) -> Callable[..., Any]:
+        headers = headers_of(user)
+
+        def change(**given: Any) -> Any:
+            body = json.dumps(given)
+            path = f"/apps/{app.name}/source"
+            return Client().patch(path, body, content_type="application/json", headers=headers)
+
+        return change
+
+    def test_the_secret_is_not_lost_to_a_folder_that_is_none(
+        self, app: App, server: SourceServer, change: Callable[..., Any]
+    ) -> None:
+        refused = change(url=f"{server.url}/shop.git", path="../x")
+        assert (refused.status_code, Source.objects.count()) == (422, 0)
+        assert change(url=f"{server.url}/shop.git", path="x").json()["secret"]
+
+    def test_the_host_key_stays_until_it_is_connected_again(
+        self, app: App, change: Callable[..., Any]
+    ) -> None:
+        url = "ssh://git@git.example.com/acme/shop.git"
+        change(url=url)
+        Source.objects.update(host_keys="git.example.com ssh-ed25519 AAAA")
+        for given in ({"automatic": False}, {"branch": "next"}, {"path": "x"}):
+            assert change(**given).status_code == 200
+            assert Source.objects.get(app=app).host_keys, given
+        change(url=url)
+        assert Source.objects.get(app=app).host_keys == ""
+
+    def test_the_token_is_for_the_repository_it_was_given_for(
+        self, app: App, server: SourceServer, change: Callable[..., Any]
+    ) -> None:
+        change(url=f"{server.url}/shop.git", token="t0ken")
+        for given in ({"branch": "next"}, {"url": f"{server.url}/shop.git"}):
+            assert change(**given).json()["token"], given
+        assert not change(url=f"{server.url}/other.git").json()["token"]
 
 
 def source_url(app: App) -> str:
