@@ -15,6 +15,7 @@ from .errors import BuildError
 SETTING = re.compile(r"(?:export\s+)?([A-Z_]+)=(.*)")
 URL = re.compile(r"(?:https?:)?//([A-Za-z0-9.-]+(?::\d+)?)?(/\S*)?")
 SETTINGS = {"WAIT": ("interval", 3600), "TIMEOUT": ("timeout", 60), "ATTEMPTS": ("unhealthy_threshold", 100)}
+DIGITS = re.compile(r"[0-9]{1,9}")
 PATH_MOST = 500
 
 
@@ -50,7 +51,7 @@ def _setting(number: int, name: str, value: str, found: Checks) -> dict[str, Any
         found.warnings.append(f"CHECKS line {number}: {name} has no effect here.")
         return {}
     key, most = SETTINGS[name]
-    if not value.isdigit() or not 1 <= int(value) <= most:
+    if not DIGITS.fullmatch(value) or not 1 <= int(value) <= most:
         raise _invalid(number, f"{name} must be a whole number from 1 to {most}")
     return {key: int(value) if name == "ATTEMPTS" else float(value)}
 

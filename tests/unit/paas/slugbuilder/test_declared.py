@@ -134,7 +134,18 @@ def test_checks() -> None:
     assert parse_checks(b"/").check == {"path": "/"}
 
 
-@pytest.mark.parametrize("text", [b"WAIT=soon", b"TIMEOUT=0", b"TIMEOUT=99", b"up", b"ftp://x/"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"WAIT=soon",
+        "WAIT=\u00b2".encode(),
+        b"WAIT=" + b"9" * 5000,
+        b"TIMEOUT=0",
+        b"TIMEOUT=99",
+        b"up",
+        b"ftp://x/",
+    ],
+)
 def test_checks_that_cannot_be_read(text: bytes) -> None:
     with pytest.raises(BuildError, match="CHECKS line 1") as raised:
         parse_checks(text)

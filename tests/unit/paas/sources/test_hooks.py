@@ -93,6 +93,14 @@ def test_a_signature_of_long_ago() -> None:
         read_hook(headers, PUSH, SECRET)
 
 
+@pytest.mark.parametrize("at", ["\u00b2", "9" * 400, "9" * 5000, "", "-1", "1e3"])
+def test_a_time_that_is_no_number(at: str) -> None:
+    headers = {"x-gitlab-event": "Push Hook", **standard(PUSH, time.time()), "webhook-timestamp": at}
+    with pytest.raises(SourceError) as raised:
+        read_hook(headers, PUSH, SECRET)
+    assert raised.value.id == "hook_unsigned"
+
+
 def test_a_standard_secret_is_base64() -> None:
     secret = "whsec_" + base64.b64encode(b"0123456789abcdef").decode()
     headers = {"x-gitlab-event": "Push Hook", **standard(PUSH, time.time(), b"0123456789abcdef")}
