@@ -12,6 +12,7 @@ from pathlib import Path
 
 from paas.cli.failures import Usage
 
+GIT_SECONDS = 60
 LEFT_OUT = frozenset({".git", ".hg", ".svn", ".DS_Store"})
 
 
@@ -70,11 +71,16 @@ def _git(folder: Path, *words: str) -> str:
             ("git", *words),
             cwd=folder,
             capture_output=True,
-            timeout=60,
+            timeout=GIT_SECONDS,
             check=False,
             text=True,
             errors="surrogateescape",
         )
     except FileNotFoundError:
         return ""
+    except subprocess.TimeoutExpired as error:
+        raise Usage(
+            f"`git {words[0]}` took longer than {GIT_SECONDS} seconds in {folder}. See what keeps it, or send "
+            "an archive: git archive -o /tmp/app.tar HEAD && paas builds:create --source-tar /tmp/app.tar"
+        ) from error
     return done.stdout if done.returncode == 0 else ""

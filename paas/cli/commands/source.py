@@ -43,7 +43,12 @@ def _print(found: dict[str, Any]) -> None:
 
 @command(
     click.argument("repository"),
-    click.option("--branch", "-b", metavar="BRANCH", help="The branch that is built (default: main)."),
+    click.option(
+        "--branch",
+        "-b",
+        metavar="BRANCH",
+        help="The branch that is built (default: as before; main at first).",
+    ),
     click.option("--path", metavar="FOLDER", help="The folder of the repository that is the app."),
     click.option("--token-stdin", is_flag=True, help="Read a token for a private repository from stdin."),
     click.option("--token-user", metavar="USER", help="The user that goes with the token, where one must."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from paas.cli import local_source
 from paas.cli.failures import Usage
 from paas.cli.local_source import commit_of, write_archive
 from tests.unit.paas.cli.conftest import Platform
@@ -115,3 +117,13 @@ def test_a_folder_as_git_sees_it(tmp_path: Path) -> None:
     assert write_archive(folder / "sub", target) == 1
     with pytest.raises(Usage, match="no folder"):
         write_archive(folder / "none", target)
+
+
+def test_a_git_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = tmp_path / "git"
+    slow.write_text("#!/bin/sh\nexec sleep 30\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(local_source, "GIT_SECONDS", 0.2)
+    with pytest.raises(Usage, match="`git ls-files` took longer .* paas builds:create --source-tar"):
+        write_archive(tmp_path, tmp_path / "out.tgz")
