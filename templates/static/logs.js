@@ -168,6 +168,11 @@ function appLog(box) {
     const wanted = words.value.toLowerCase();
     log.show((line) => line.textContent.toLowerCase().includes(wanted));
   });
+  const wanted = new URLSearchParams(location.search).get("process"); // a link to the log of one process
+  if (wanted && /^[\w.-]{1,64}$/.test(wanted)) {
+    offer(wanted);
+    process.value = wanted;
+  }
   log.open();
 }
 

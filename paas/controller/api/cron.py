@@ -14,8 +14,7 @@ from rest_framework.response import Response
 
 from paas.controller.api.references import Time
 from paas.controller.api.resource import Resource, app_of
-from paas.controller.models import App, CronJob
-from paas.controller.services.cron import entries
+from paas.controller.selectors.cron import scheduled
 
 
 class CronJobSerializer(serializers.Serializer[Any]):
@@ -26,25 +25,8 @@ class CronJobSerializer(serializers.Serializer[Any]):
     last_at = Time(allow_null=True)
 
 
-def jobs(app: App) -> list[dict[str, Any]]:
-    """In the order of app.json. Rows of an older release that nobody has cleared away yet are left out."""
-    declared = entries(app)
-    rows = CronJob.objects.filter(app=app, number__lt=len(declared)).order_by("number")
-    return [
-        {
-            "command": row.command,
-            "schedule": row.schedule,
-            "concurrency_policy": declared[row.number].get("policy", "allow"),
-            "next_at": row.next_at,
-            "last_at": row.last_at,
-        }
-        for row in rows
-        if (declared[row.number]["command"], declared[row.number]["schedule"]) == (row.command, row.schedule)
-    ]
-
-
 class CronJobs(Resource):
     @extend_schema(operation_id="listCronJobs", responses=CronJobSerializer(many=True))
     def get(self, request: Request, app: str) -> Response:
         """List the scheduled commands of the release that serves (`cron` of its app.json)."""
-        return Response(CronJobSerializer(jobs(app_of(request, app)), many=True).data)
+        return Response(CronJobSerializer(scheduled(app_of(request, app)), many=True).data)

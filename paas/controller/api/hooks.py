@@ -13,6 +13,7 @@ from paas.controller.api import limits
 from paas.controller.api.rendering import PayloadTooLarge, take_chunked
 from paas.controller.api.streams import plain_view
 from paas.controller.models import Source
+from paas.controller.services import hook_records
 from paas.controller.services.sources import secret_of, take_hook
 from paas.errors import NotFound, Unauthorized
 from paas.sources.errors import SourceError
@@ -34,6 +35,7 @@ def hook(request: HttpRequest, source: UUID) -> HttpResponseBase:
     except SourceError as error:
         if error.id != "hook_unsigned":
             raise
+        hook_records.record_unsigned(found, error.message)
         raise Unauthorized(error.message, id=error.id) from error
     words, build = take_hook(found, said)
     answer = {"message": words, "build": str(build.id) if build else None}

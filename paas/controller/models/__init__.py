@@ -12,7 +12,7 @@ from paas.controller.models.networks import Network, NetworkMember
 from paas.controller.models.registry import RegistryBlob, RegistryTag
 from paas.controller.models.releases import Release
 from paas.controller.models.schedules import CronJob, Script
-from paas.controller.models.sources import Delivery, Source
+from paas.controller.models.sources import Delivery, HookRecord, Source
 from paas.controller.models.stacks import Stack, StackLanguage, StackTask
 from paas.controller.models.volumes import Volume
 
@@ -27,6 +27,7 @@ __all__ = [
     "Deployment",
     "Domain",
     "Event",
+    "HookRecord",
     "Host",
     "Instance",
     "JoinToken",

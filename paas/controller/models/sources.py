@@ -5,9 +5,11 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
+from django.utils import timezone
 
 from paas.controller.models.accounts import User
 from paas.controller.models.apps import App
+from paas.controller.models.builds import Build
 
 
 class Source(models.Model):
@@ -39,3 +41,22 @@ class Delivery(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["source", "key"], name="one_delivery")]
+
+
+class HookRecord(models.Model):
+    """One of the last hooks of a repository: what it said, and `words` that say what became of it."""
+
+    source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="hook_records")
+    kind = models.CharField(max_length=16)  # push, ping, other, or unsigned: the newest one of these only
+    branch = models.CharField(max_length=255, blank=True)
+    commit = models.CharField(max_length=64, blank=True)
+    words = models.CharField(max_length=500)
+    build = models.ForeignKey(Build, null=True, on_delete=models.SET_NULL, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source"], condition=models.Q(kind="unsigned"), name="one_unsigned_hook_per_source"
+            )
+        ]

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from paas.controller.models import App, CronJob, Deployment, OneOff
+from paas.controller.selectors.cron import TYPE, entries
 from paas.controller.services import logs, one_offs
 from paas.controller.services.locking import lock_app_if_there
 from paas.errors import Unavailable
@@ -20,14 +21,6 @@ from paas.scheduler.cron import following, parse
 
 LATE = timedelta(hours=1)  # a time that was missed by more is not made up for
 AT_ONCE = 10  # scheduled one-offs of an app
-TYPE = "cron"
-
-
-def entries(app: App) -> list[dict[str, Any]]:
-    """Return what the serving release declares."""
-    release = app.current_release
-    found: list[dict[str, Any]] = release.slug.declared.get("cron", []) if release and release.slug else []
-    return found
 
 
 def follow_release(deployment: Deployment) -> None:

@@ -6,6 +6,7 @@ Token, key and secret are kept encrypted; only the secret of the hook is ever sh
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
 
@@ -16,15 +17,16 @@ from django.utils import timezone
 
 from paas.controller.encryption import decrypt, encrypt
 from paas.controller.models import App, Build, Delivery, Source, User
-from paas.controller.services import events
+from paas.controller.services import events, hook_records
 from paas.controller.services.builds import create_build
 from paas.controller.services.locking import lock_app
 from paas.controller.services.source_fetching import reach
-from paas.errors import Conflict, InvalidParams, NotFound
+from paas.errors import Conflict, InvalidParams, NotFound, PaasError
 from paas.sources.hooks import Hook
 from paas.sources.urls import check_ref, parse_git_url
 
 PATH_MOST = 500
+TOKEN_USER = re.compile(r"[A-Za-z0-9._@-]{0,100}")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ def connect(user: User, app: App, wanted: Repository) -> tuple[Source, str]:
         raise InvalidParams("A token is for https; by ssh the repository is opened by the deploy key alone.")
     if wanted.token and not _printable(wanted.token):
         raise InvalidParams("The token holds blanks or characters that no header can carry.")
+    if not TOKEN_USER.fullmatch(wanted.token_user):
+        raise InvalidParams("The user of a token has at most 100 letters, digits, `.`, `_`, `@` and `-`.")
     with transaction.atomic():
         app = lock_app(app.id)
         source = Source.objects.filter(app=app).first()
@@ -155,6 +159,16 @@ def secret_of(source: Source) -> str:
 
 def take_hook(source: Source, hook: Hook) -> tuple[str, Build | None]:
     """Build what a hook says was pushed. Returns what was done, in words, and the build if one was started."""
+    try:
+        words, build = _take(source, hook)
+    except PaasError as error:
+        hook_records.record(source, hook, error.message, None)
+        raise
+    hook_records.record(source, hook, words, build)
+    return words, build
+
+
+def _take(source: Source, hook: Hook) -> tuple[str, Build | None]:
     if hook.kind == "ping":
         return "pong", None
     if hook.kind != "push":
@@ -203,5 +217,7 @@ def start_waiting(app_id: str) -> None:
             return
         lock_app(source.app_id)
         source.refresh_from_db(fields=["waiting_commit"])
-        if source.waiting_commit:
-            _start(source, source.waiting_commit)
+        commit = source.waiting_commit
+        build = _start(source, commit) if commit else None
+        if build is not None:
+            hook_records.link_build(source, commit, build)

@@ -21,6 +21,7 @@ from paas.controller import streams
 from paas.controller.models import (
     App,
     Build,
+    CronJob,
     Delivery,
     Event,
     JoinToken,
@@ -74,7 +75,11 @@ def prune_rows() -> None:
     now = timezone.now()
     Slug.objects.filter(releases__isnull=True, created_at__lt=now - SLUGS_KEPT).delete()
     Event.objects.filter(at__lt=now - EVENTS_KEPT).delete()
-    OneOff.objects.filter(finished_at__lt=now - ONE_OFFS_KEPT, deployment__isnull=True).delete()
+    last = CronJob.objects.filter(one_off__isnull=False).values(
+        "one_off"
+    )  # of each scheduled command: it is shown
+    over = OneOff.objects.filter(finished_at__lt=now - ONE_OFFS_KEPT, deployment__isnull=True)
+    over.exclude(id__in=last).delete()
     Release.objects.filter(status=Release.Status.PENDING, deployments__isnull=True).update(status="failed")
     Token.objects.filter(expires_at__lt=now - EXPIRED_TOKENS_KEPT).delete()
     StackTask.objects.filter(finished_at__lt=now - EVENTS_KEPT).delete()

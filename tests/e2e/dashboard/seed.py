@@ -25,8 +25,10 @@ from paas.controller.models import (
     Build,
     BuildLog,
     Crash,
+    CronJob,
     Deployment,
     Domain,
+    HookRecord,
     Host,
     Instance,
     Network,
@@ -36,11 +38,12 @@ from paas.controller.models import (
     Router,
     RouteVersion,
     Slug,
+    Source,
     Stack,
     User,
     Volume,
 )
-from paas.controller.services import accounts, build_output, logs
+from paas.controller.services import accounts, build_output, logs, sources
 from runtime.tls import CONTROLLER
 
 PASSWORD = "correct horse battery"
@@ -287,6 +290,8 @@ def _shop(owner: User, one: Host, two: Host, minute: timedelta, hour: timedelta,
     build = make_build(shop, "succeeded", 13 * minute, slug.commit, slug.commit_message, current)
     BuildLog.objects.create(build=build, text=OUTPUT)
     make_deployment(current, 12 * minute)
+    _connect(shop, build, minute)
+    make_schedule(current, one, minute)
     for number, host in enumerate((one, two, one), 1):
         make_instance(current, host, "web", number, "up", 12 * minute)
     exit_info = {"reason": "oom", "code": 137, "signal": 9, "at": 0.0, "message": ""}
@@ -297,6 +302,48 @@ def _shop(owner: User, one: Host, two: Host, minute: timedelta, hour: timedelta,
         size="standard-1x", spec=b"", state="running",
     )  # fmt: skip
     return shop
+
+
+def _connect(app: App, build: Build, minute: timedelta) -> None:
+    """A private repository by ssh, and what its hooks said."""
+    source, _ = sources.connect(app.owner, app, sources.Repository("git@git.example.com:acme/shop.git"))
+    Source.objects.filter(id=source.id).update(host_keys="git.example.com ssh-ed25519 AAAA")
+    told = (
+        ("ping", "", "", "pong", None),
+        ("push", "search", "9" * 40, f"ignored: {app.name} is built from main", None),
+        ("push", "main", build.commit, "a build was started", build),
+        ("unsigned", "", "", "The hook is not signed with this app's secret: copy it again.", None),
+    )
+    for number, (kind, branch, commit, words, made) in enumerate(told):
+        HookRecord.objects.create(
+            source=source, kind=kind, branch=branch, commit=commit, words=words, build=made,
+            at=timezone.now() - (20 - 5 * number) * minute,
+        )  # fmt: skip
+
+
+def make_schedule(release: Release, host: Host, minute: timedelta) -> None:
+    """Two scheduled commands, of which one has run, well and badly."""
+    entries = [
+        {"command": "python manage.py clearsessions", "schedule": "*/10 * * * *", "policy": "forbid"},
+        {"command": "bin/report --to sales@example.com --since yesterday --format pdf", "schedule": "@daily"},
+    ]
+    assert release.slug is not None
+    Slug.objects.filter(id=release.slug.id).update(declared={"cron": entries})
+    for number, entry in enumerate(entries):
+        CronJob.objects.create(
+            app=release.app, number=number, schedule=entry["schedule"], command=entry["command"],
+            next_at=timezone.now() + 7 * minute,
+        )  # fmt: skip
+    for number, code in enumerate((0, 1, None)):
+        at = timezone.now() - (23 - 10 * number) * minute
+        done = OneOff.objects.create(
+            app=release.app, release=release, host=host, name=f"cron.410{number}",
+            command=entries[0]["command"], size="standard-1x", spec=b"",
+            state={None: "running", 0: "succeeded", 1: "failed"}[code],
+            exit=None if code is None else {"reason": "exited", "code": code, "signal": None, "at": 0.0, "message": ""},
+            finished_at=None if code is None else at + minute / 5,
+        )  # fmt: skip
+        OneOff.objects.filter(id=done.id).update(created_at=at)
 
 
 def _docs(owner: User, host: Host, hour: timedelta, day: timedelta) -> None:

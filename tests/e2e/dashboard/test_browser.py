@@ -22,6 +22,8 @@ PAGES = (
     f"{APP}/shop/config",
     f"{APP}/shop/settings",
     f"{APP}/shop/resources",
+    f"{APP}/shop/source",
+    f"{APP}/handbook/source",
     "/dashboard/account",
     "/dashboard/hosts",
     "/dashboard/users",

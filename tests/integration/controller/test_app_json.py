@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from paas.controller.api.cron import jobs
 from paas.controller.models import App, Build, CronJob, Event, OneOff, Release, Script, Slug, User
 from paas.controller.selectors.builds import build_output
 from paas.controller.selectors.config import config_vars
+from paas.controller.selectors.cron import scheduled
 from paas.controller.services import apps, builds, cron, declared, one_offs, releases
 from paas.controller.services.config import set_config
 from paas.controller.services.sources import set_path
@@ -303,5 +303,5 @@ def test_what_is_scheduled_is_shown(platform: Platform, app: App, user: User) ->
     go_live(platform, user, app, "a" * 40, cron=[TestCron.ENTRY])
     CronJob.objects.create(app=app, number=1, schedule="@daily", command="gone", next_at=TestCron.NOON)
     app.refresh_from_db()
-    (row,) = jobs(App.objects.get(id=app.id))
-    assert (row["command"], row["concurrency_policy"], row["last_at"]) == ("tidy up", "allow", None)
+    (row,) = scheduled(App.objects.get(id=app.id))
+    assert (row.command, row.concurrency_policy, row.last_at) == ("tidy up", "allow", None)

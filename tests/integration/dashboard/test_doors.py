@@ -38,12 +38,14 @@ READS = [
     "config",
     "config_var",
     "settings",
+    "source",
     "resources",
     "volume",
 ]
 WRITES = [
     "formation", "restart", "stop_one_off", "rollback", "cancel_build", "remove_config_var", "rename", "domains",
     "remove_domain", "collaborators", "remove_collaborator", "transfer", "maintenance", "destroy",
+    "connect_source", "disconnect_source", "source_secret", "source_path", "deploy_source",
     "kernel", "remove_kernel", "sandbox", "egress", "networks", "create_network", "leave_network", "destroy_network",
     "volumes", *(ON_VOLUMES := ["mount_volume", "grow_volume", "destroy_volume", "snapshot_volume", "restore_volume",
     "remove_snapshot"]),
