@@ -120,7 +120,7 @@ def bare_crun(bench: Bench) -> Case:
     spec = bench.spec("/bin/true")
     bench.engine.create(spec)
     layout = bench.engine._layout
-    bundle, state = layout.home / "bare", layout.home / "bare-state"
+    bundle, state = layout.home / "bare", layout.run / "bare-state"
     bundle.mkdir()
     config = json.loads((layout.bundle(spec.id) / "config.json").read_bytes())
     config["linux"]["cgroupsPath"] = layout.cgroup_of("bare")

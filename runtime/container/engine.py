@@ -137,6 +137,7 @@ class CrunEngine:
             apparmor.unload(self._config.tag)
         parts.firewall.close()
         parts.grace.close()
+        parts.sealed.close()
         parts.namespaces.close()
         self._mounts.close(remove=remove)
         if remove and not parts.pool.wait_gone(_INTERFACES_GONE) and isinstance(parts.pool, Pool):
@@ -398,7 +399,9 @@ class CrunEngine:
         layout, maker = self._layout, self._maker(container)
         place, group = layout.run / "exec", layout.cgroup_of(container)
         return self._mounts.call(
-            execs.start, maker.path, maker.state, layout.bundle(container), container, spec, place, group
+            lambda: execs.start(
+                self._parts.sealed.of(maker.path), maker.state, layout.bundle(container), container, spec, place, group
+            )
         )
 
     def copy(self, container: str, spec: CopySpec) -> copies.Copy:
@@ -531,7 +534,8 @@ class CrunEngine:
         The runtime keeps a fifo for a container that waits for `start`. When it is gone, the run was a real one, and
         how it ended is for its supervisor to say.
         """
-        if Path(self._maker(record.id).state, record.id, "exec.fifo").exists():
+        fifo = Path(self._maker(record.id).state, record.id, "exec.fifo")
+        if self._mounts.call(fifo.exists):
             return False
         process.wait_gone(record.conmon_pid, record.conmon_started, _KILL_TAKES)
         ended = self._settle(record.id)

@@ -33,11 +33,23 @@ class Layout:
 
     @property
     def state(self) -> Path:
+        """What the OCI runtime knows of containers: in memory, since after a reboot none of them is there."""
+        return self.run / "oci"
+
+    @property
+    def old_state(self) -> Path:
+        """The same of containers that an earlier version made, for as long as they run."""
         return self.home / "oci"
 
+    def state_of(self, name: str) -> Path:
+        """The same of a runtime that is not the default one."""
+        return self.run / f"oci-{name}"
+
     def states(self) -> tuple[Path, ...]:
-        """Return the folders in which OCI runtimes keep their containers: the default's, and those of others."""
-        return (self.state, *sorted(path for path in self.home.glob("oci-*") if path.is_dir()))
+        """Return the folders in which OCI runtimes keep their containers: the default's, and those of others. Those in
+        memory are seen in the mount namespace only."""
+        folders = (path for place in (self.run, self.home) for path in place.glob("oci-*"))
+        return tuple(path for path in (self.state, self.old_state, *sorted(folders)) if path.is_dir())
 
     @property
     def cni(self) -> Path:
@@ -96,7 +108,6 @@ class Layout:
         home = self.home
         return (
             self.bundles,
-            self.state,
             self.exits,
             self.logs,
             self.scratch,

@@ -41,6 +41,7 @@ from runtime.container.layout import Layout
 from runtime.container.namespace import MountNamespace
 from runtime.container.owners import FIRST, WIDTH, Owners, UserNamespaces
 from runtime.container.port import Bind, EngineError, VolumeBind
+from runtime.container.sealed import Sealed
 from runtime.container.storage import Record, save
 from runtime.container.syscall_rules import Profile
 from runtime.images.shifting import Lowers
@@ -76,6 +77,7 @@ class Parts:
     layout: Layout
     runtime: str
     runtimes: runtimes.Runtimes
+    sealed: Sealed
     seccomp_dir: Path
     hooks_dirs: tuple[Path, ...]
     apparmor: str
@@ -351,7 +353,7 @@ def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.E
     _write_config(layout.bundle(spec.id), adapting.document(spec, prepared, parts.hooks_dirs, making.foreign))
     layout.log(spec.id).parent.mkdir(mode=0o700, exist_ok=True)
     stdio = conmon.Stdio(tty=spec.tty, stdin=spec.stdin, logged=spec.logged)
-    pid, conmon_pid = conmon.create(spec.id, chosen.path, _places(layout, spec.id, chosen.state), stdio)
+    pid, conmon_pid = conmon.create(spec.id, parts.sealed.of(chosen.path), _places(layout, spec.id, chosen.state), stdio)
     parts.cgroups.enter(layout.shims, conmon_pid)
     slices.shorten(pid)
     if slot and making.late:

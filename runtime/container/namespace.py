@@ -25,6 +25,7 @@ from runtime.container.port import EngineError
 P = ParamSpec("P")
 T = TypeVar("T")
 _UNIFIED = Path("/sys/fs/cgroup/unified")
+_RUN_OPTIONS = "mode=0755,size=256m"  # what the runtime knows of a container takes 24 KiB
 
 
 class MountNamespace:
@@ -44,9 +45,12 @@ class MountNamespace:
         if self._pool is not None:
             return
         self.run_directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if not self._is_pinned():
+        made = not self._is_pinned()
+        if made:
             self._make()
         self._start()
+        if not made:  # perhaps by a version that made it smaller
+            self.call(_resize, self.run_directory)
 
     def _start(self) -> None:
         # Kept, because a thread may be started by one that is inside, where the pin cannot be seen.
@@ -196,12 +200,17 @@ def _enter(fd: int) -> None:
     syscalls.setns(fd, syscalls.CLONE_NEWNS)
 
 
+def _resize(run: Path) -> None:
+    flags = syscalls.MS_REMOUNT | syscalls.MS_NOSUID | syscalls.MS_NODEV
+    syscalls.mount("paas", run, "tmpfs", flags, _RUN_OPTIONS)
+
+
 def _furnish(run: Path) -> None:
     # Slave, not private: what the host unmounts later must not stay busy because of a copy in here.
     syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_SLAVE)
     if _is_hybrid_with_controllers():
         syscalls.umount(_UNIFIED)
-    syscalls.mount("paas", run, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=0755,size=16m")
+    syscalls.mount("paas", run, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, _RUN_OPTIONS)
     syscalls.mount("", run, "", syscalls.MS_PRIVATE)
 
 

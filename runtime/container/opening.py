@@ -20,6 +20,7 @@ from runtime.container.namespace import MountNamespace
 from runtime.container.owners import Owners, UserNamespaces
 from runtime.container.port import EngineError
 from runtime.container.runtimes import Runtimes, maker_of
+from runtime.container.sealed import Sealed
 from runtime.container.storage import Record, load
 from runtime.images import hoststack, squashfs
 from runtime.images.shifting import Lowers, Shift
@@ -74,6 +75,7 @@ def open_parts(
         layout=layout,
         runtime=runtime,
         runtimes=Runtimes(layout, runtime, None if config.runtimes is None else dict(config.runtimes)),
+        sealed=Sealed(run / "bin"),
         seccomp_dir=config.seccomp_dir,
         hooks_dirs=config.hooks_dirs,
         apparmor=apparmor.load(config.tag),

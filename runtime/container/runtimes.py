@@ -78,8 +78,9 @@ class Runtimes:
         )
 
     def _all(self) -> list[Runtime]:
-        home = self._layout.home
-        more = (Runtime(name=n, path=p, state=str(home / f"oci-{n}")) for n, p in self._others.items())
+        more = (
+            Runtime(name=n, path=p, state=str(self._layout.state_of(n))) for n, p in self._others.items()
+        )
         return [self.default, *more]
 
 
@@ -124,7 +125,7 @@ def maker_of(layout: Layout, container: str, default: str) -> Runtime:
     """Return the runtime that made a container; the default for those from before there was a choice."""
     with contextlib.suppress(OSError, ValueError):
         return decode((layout.bundle(container) / _FILE).read_bytes(), Runtime)
-    return Runtime(name=Path(default).name, path=default, state=str(layout.state))
+    return Runtime(name=Path(default).name, path=default, state=str(layout.old_state))
 
 
 def _found() -> dict[str, str]:

@@ -148,8 +148,9 @@ def _known(name: str) -> bool:
         return False
 
 
+@functools.lru_cache(maxsize=64)
 def describe(profile: Profile = BUILTIN) -> dict[str, Any]:
-    """Return `linux.seccomp` of config.json: what runtimes other than crun read."""
+    """Return `linux.seccomp` of config.json: what runtimes other than crun read. Shared: it is not to be changed."""
     plain: dict[int, list[str]] = {}
     for rule in profile.effective:
         if not rule.args:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from runtime.container import making
+from runtime.container.layout import Layout
 from runtime.doctor.place import Known, Leftover, Place
 from runtime.volumes import records
 
@@ -29,10 +30,11 @@ _DRAFT = re.compile(r"\..+\.(new|\d+)\Z")
 
 def look(place: Place, known: Known) -> Iterator[Leftover]:
     layout = place.layout
-    folders = [("bundle", layout.bundles), *(("runtime state", state) for state in layout.states())]
-    for kind, folder in folders:
-        for path in _unknown(folder, known.containers):
-            yield Leftover(kind, str(path), "belongs to no container", partial(_unmake, place, path.name))
+    for path in _unknown(layout.bundles, known.containers):
+        yield Leftover("bundle", str(path), "belongs to no container", partial(_unmake, place, path.name))
+    for path in place.see(_unknown_states, layout, known.containers):
+        text = "belongs to no container"
+        yield Leftover("runtime state", str(path), text, partial(_forget, place, path))
     for path in _unknown(layout.exits, known.containers):
         yield Leftover("exit file", str(path), "belongs to no container", partial(_remove, path))
     for path in _unknown(layout.scratch, known.containers, ".ext4"):
@@ -128,11 +130,17 @@ def _age(path: Path, now: float) -> float:
         return 0.0
 
 
+def _unknown_states(layout: Layout, containers: frozenset[str]) -> list[Path]:
+    return [path for state in layout.states() for path in _unknown(state, containers)]
+
+
 def _unmake(place: Place, container: str) -> None:
-    if place.inside is None:
-        making.unmake(place, container, None)
-    else:
-        place.inside(making.unmake, place, container, None)
+    place.see(making.unmake, place, container, None)
+
+
+def _forget(place: Place, state: Path) -> None:
+    _unmake(place, state.name)
+    place.see(partial(shutil.rmtree, ignore_errors=True), state)
 
 
 def _put_aside(path: Path) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from runtime.container.cgroup import CgroupV1, CgroupV2
 from runtime.container.layout import Layout
 from runtime.network.rules import Member, Names
 
 Inside = Callable[..., Any]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,13 @@ class Place:
     names: Names
     subnet: str
     inside: Inside | None
+
+    def see(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function where the platform's mounts are, if there are any."""
+        if self.inside is None:
+            return function(*args, **kwargs)
+        result: T = self.inside(function, *args, **kwargs)
+        return result
 
     @property
     def home(self) -> Path:

@@ -30,7 +30,8 @@ class Process:
 
 
 def look(place: Place, known: Known) -> Iterator[Leftover]:
-    bundles, states = str(place.layout.bundles), tuple(map(str, place.layout.states()))
+    bundles = str(place.layout.bundles)
+    states = tuple(map(str, (place.layout.state, *place.see(place.layout.states))))
     for one in _running():
         problem = judge(one, bundles, states, known)
         if problem:

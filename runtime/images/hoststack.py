@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 
 _DIRECTORIES = (
@@ -40,7 +41,9 @@ _FILES = {
 # What interpreters of the host read of /etc; none has a place for passwords.
 _LANGUAGES = ("php", "java-*-openjdk", "maven/m2.conf", "maven/logging")
 _LAYOUT = "2"  # raise it when this module makes a different tree from the same host
+_LOOKED_AT_MOST = 1.0  # seconds; a look takes as long as mounting a root
 _lock = threading.Lock()
+_looked: dict[Path, tuple[float, Path]] = {}
 
 
 def fingerprint(etc: Path = Path("/etc")) -> str:
@@ -53,14 +56,19 @@ def fingerprint(etc: Path = Path("/etc")) -> str:
 
 
 def make(parent: Path) -> Path:
-    """Return the directory of the stack under `parent`, made on first use (a third of a second)."""
-    target = parent / fingerprint()
+    """Return the directory of the stack under `parent`, made on first use (a third of a second). A change of the host's
+    own files shows a second later."""
     with _lock:
+        until, target = _looked.get(parent, (0.0, parent))
+        if time.monotonic() < until and target.is_dir():
+            return target
+        target = parent / fingerprint()
         if not target.is_dir():
             draft = parent / ".draft"
             shutil.rmtree(draft, ignore_errors=True)
             _fill(draft)
             draft.replace(target)
+        _looked[parent] = time.monotonic() + _LOOKED_AT_MOST, target
     return target
 
 

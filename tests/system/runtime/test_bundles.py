@@ -168,7 +168,7 @@ def test_every_step_is_allowed_only_in_its_state(host: Host, bundle: Path) -> No
 
 
 def _runtime(host: Host, *words: str) -> subprocess.CompletedProcess[str]:
-    command = ["crun", "--root", str(host.config.home / "oci"), *words]
+    command = ["crun", "--root", str(host.engine._layout.state), *words]
     return host.engine._mounts.call(subprocess.run, command, capture_output=True, text=True, check=False)
 
 

@@ -100,7 +100,7 @@ def of_this_host(agent: Frugal) -> set[str]:
     home, tag = str(agent.home), f"paas-{agent.tag}/"
     groups = (line for line in leftovers.cgroups() if tag in line)
     names = {line.rpartition("/")[2] for line in groups}
-    names |= {line.partition(" -c ")[2].split()[0] for line in leftovers.processes() if f"{home}/oci" in line}
+    names |= {line.partition(" -c ")[2].split()[0] for line in leftovers.processes() if f"{home}/c/" in line}
     return names
 
 
