@@ -400,7 +400,13 @@ class CrunEngine:
         place, group = layout.run / "exec", layout.cgroup_of(container)
         return self._mounts.call(
             lambda: execs.start(
-                self._parts.sealed.of(maker.path), maker.state, layout.bundle(container), container, spec, place, group
+                self._parts.sealed.of(maker.path),
+                maker.state,
+                layout.bundle(container),
+                container,
+                spec,
+                place,
+                group,
             )
         )
 

@@ -353,7 +353,9 @@ def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.E
     _write_config(layout.bundle(spec.id), adapting.document(spec, prepared, parts.hooks_dirs, making.foreign))
     layout.log(spec.id).parent.mkdir(mode=0o700, exist_ok=True)
     stdio = conmon.Stdio(tty=spec.tty, stdin=spec.stdin, logged=spec.logged)
-    pid, conmon_pid = conmon.create(spec.id, parts.sealed.of(chosen.path), _places(layout, spec.id, chosen.state), stdio)
+    pid, conmon_pid = conmon.create(
+        spec.id, parts.sealed.of(chosen.path), _places(layout, spec.id, chosen.state), stdio
+    )
     parts.cgroups.enter(layout.shims, conmon_pid)
     slices.shorten(pid)
     if slot and making.late:

@@ -78,9 +78,7 @@ class Runtimes:
         )
 
     def _all(self) -> list[Runtime]:
-        more = (
-            Runtime(name=n, path=p, state=str(self._layout.state_of(n))) for n, p in self._others.items()
-        )
+        more = (Runtime(name=n, path=p, state=str(self._layout.state_of(n))) for n, p in self._others.items())
         return [self.default, *more]
 
 

@@ -49,7 +49,7 @@ class Sealed:
             self._copies.clear()
 
     def _shown(self, program: str, link: Path) -> str:
-        status = os.stat(program)
+        status = Path(program).stat()
         identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         before = self._copies.get(program)
         if before is None or before[0] != identity:
