@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from runtime.container import making
-from runtime.container.making import Parts
+from runtime.container import membership
+from runtime.container.parts import Parts
 from runtime.container.port import Asked
 from runtime.container.storage import Record
 from runtime.doctor.place import Inside, Known, Place
@@ -39,7 +39,7 @@ def known(parts: Parts, records: Collection[Record], busy: Collection[str], aske
         slots=frozenset(slot.number for slot in slots),
         interfaces=frozenset(slot.interface for slot in slots),
         addresses=frozenset(slot.address for slot in slots),
-        members=tuple(making.member_of(parts, record) for record in networked),
+        members=tuple(membership.member_of(parts, record) for record in networked),
         volumes=frozenset(parts.volumes.used()),
         data=parts.data.held(),
         images=frozenset(digest.removeprefix("sha256:") for record in records for digest in record.images),

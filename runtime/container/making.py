@@ -1,4 +1,4 @@
-"""Making and unmaking one container, from its spec to a process that waits for `start`.
+"""Making one container, from its spec to a process that waits for `start`.
 
 In: a `ContainerSpec` with binds and volumes.  Out: a `Record`; on any failure nothing is left.
 Everything here runs inside the private mount namespace.
@@ -7,13 +7,9 @@ Everything here runs inside the private mount namespace.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import re
-import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
@@ -34,121 +30,19 @@ from runtime.container import (
     sysctls,
     ulimits,
 )
-from runtime.container.cgroup import CgroupV1, CgroupV2
 from runtime.container.foreign import Foreign
-from runtime.container.grace import Grace
 from runtime.container.layout import Layout
-from runtime.container.namespace import MountNamespace
-from runtime.container.owners import FIRST, WIDTH, Owners, UserNamespaces
-from runtime.container.port import Bind, EngineError, VolumeBind
-from runtime.container.sealed import Sealed
+from runtime.container.membership import join_network, take_slot
+from runtime.container.owners import WIDTH
+from runtime.container.parts import Parts, Request
+from runtime.container.port import EngineError
+from runtime.container.requests import clean_hostname
 from runtime.container.storage import Record, save
 from runtime.container.syscall_rules import Profile
-from runtime.images.shifting import Lowers
-from runtime.images.store import Images
-from runtime.model import IMAGE_BUILD, ContainerSpec, NetworkMode, check_ulimit, parse_sysctl
+from runtime.container.unmaking import unmake
+from runtime.model import IMAGE_BUILD, ContainerSpec, NetworkMode
 from runtime.network import resolver, rules
-from runtime.network.cni.network import CniNetwork
-from runtime.network.confinement import Confinement
-from runtime.network.nftables import Nftables
-from runtime.network.pool import Pool, Slot
-from runtime.network.wiring import Wiring
-from runtime.volumes.store import VolumeStore
-from runtime.volumes.volumes import Volumes
-
-log = logging.getLogger(__name__)
-_CONMON_GRACE = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What `Engine.create` was asked for."""
-
-    spec: ContainerSpec
-    binds: tuple[Bind, ...]
-    scratch_bytes: int
-    volumes: tuple[VolumeBind, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The engine's parts, as one value. `isolated`: containers get a user namespace of their own."""
-
-    layout: Layout
-    runtime: str
-    runtimes: runtimes.Runtimes
-    sealed: Sealed
-    seccomp_dir: Path
-    hooks_dirs: tuple[Path, ...]
-    apparmor: str
-    cgroups: CgroupV1 | CgroupV2
-    owners: Owners
-    namespaces: UserNamespaces
-    images: Images
-    lowers: Lowers
-    volumes: Volumes
-    data: VolumeStore
-    pool: Pool | CniNetwork
-    firewall: Nftables
-    names: rules.Names
-    wiring: Wiring
-    confinement: Confinement
-    grace: Grace
-    mounts: MountNamespace
-    isolated: bool
-    ca_bundle: Path | None
-    nameservers: tuple[str, ...]
-    boot_id: str = field(default_factory=process.boot_id)
-
-
-def check_request(request: Request) -> None:
-    """Raise EngineError for a spec that no container can be made of."""
-    spec = request.spec
-    if spec.bundle:
-        adapting.check_spec(spec, binds=bool(request.binds))
-    else:
-        _check_program(spec)
-    targets = (*(b.target for b in request.binds), *(v.target for v in request.volumes))
-    for path in (*targets, spec.cwd):
-        if not path.startswith("/") or ".." in path.split("/"):
-            raise EngineError(f"{path!r} is not an absolute path inside the container.")
-    if any(not target.strip("/") for target in targets):
-        raise EngineError("Nothing can be mounted over the root of a container; name a directory below it.")
-    for name, value in spec.env.items():
-        if not name or "=" in name or "\0" in name + value:
-            raise EngineError(f"The config var {name!r} cannot be an environment variable.")
-    attaching.check_mounts(spec.volumes, targets)
-    if spec.seccomp == IMAGE_BUILD and spec.network is NetworkMode.APP:
-        raise EngineError(
-            f"The seccomp profile {IMAGE_BUILD} is for builds: no app of the network may have it. Name another of "
-            "this host's, or none."
-        )
-    check_kernel(spec)
-
-
-def _check_program(spec: ContainerSpec) -> None:
-    if not spec.argv or not spec.argv[0]:
-        raise EngineError(f"Container {spec.id} has no command to run.")
-    if any("\0" in word for word in spec.argv):
-        raise EngineError("A command must not hold NUL characters.")
-    if not spec.rootfs.layers and not spec.rootfs.host:
-        raise EngineError(f"Container {spec.id} has no root file system: give it layers or the host stack.")
-
-
-def check_kernel(spec: ContainerSpec) -> None:
-    """Raise EngineError for a sysctl or ulimit that no container may have."""
-    try:
-        for name, value in spec.sysctls.items():
-            parse_sysctl(name, value)
-        for name, (soft, hard) in spec.ulimits.items():
-            check_ulimit(name, soft, hard)
-    except ValueError as error:
-        raise EngineError(str(error)) from error
-
-
-def clean_hostname(name: str) -> str:
-    """Return `name` with only what a host name may hold (RFC 1123)."""
-    return re.sub(r"[^A-Za-z0-9.-]", "-", name)[:63].strip(".-") or "app"
+from runtime.network.pool import Slot
 
 
 def make(parts: Parts, request: Request) -> Record:
@@ -168,7 +62,7 @@ def make(parts: Parts, request: Request) -> Record:
             runtimes.remember(directory, chosen)
             late = parts.isolated and chosen.makes_network and parts.pool.guarded
             profile = _isolation(parts, request.spec)
-            slot = _take_slot(parts, request.spec, undo, late=late)
+            slot = take_slot(parts, request.spec, undo, late=late)
             record = _assemble(parts, request, Making(chosen, slot, late, profile, foreign), undo)
             undo.pop_all()
             return record
@@ -189,122 +83,6 @@ class Making:
     @property
     def netns(self) -> str:
         return self.slot.path if self.slot and not self.late else ""
-
-
-class _Config(msgspec.Struct):
-    hooks: dict[str, msgspec.Raw] = {}
-
-
-class Household(Protocol):
-    """What it takes to remove a container: `Parts`, or less."""
-
-    @property
-    def layout(self) -> Layout: ...
-    @property
-    def runtime(self) -> str: ...
-    @property
-    def cgroups(self) -> CgroupV1 | CgroupV2: ...
-
-
-def unmake(parts: Household, container: str, record: Record | None) -> None:
-    """Remove every trace of a container but its log. Nothing when it is gone."""
-    layout = parts.layout
-    directory, maker = layout.bundle(container), runtimes.maker_of(layout, container, parts.runtime)
-    if record is None:
-        process.kill_supervisors(str(directory))
-    if record is None or record.exit is None or has_hooks(directory):
-        # Of one that has ended the runtime would only remove the group and its folder, as is done below: 8 ms less.
-        with contextlib.suppress(EngineError):  # then its control group is killed below
-            conmon.run_runtime(maker.path, maker.state, "delete", "--force", container)
-    if record is None:
-        process.reap_soon(conmon.read_pid(directory), _CONMON_GRACE)
-    else:
-        process.wait_gone(record.conmon_pid, record.conmon_started, _CONMON_GRACE)
-        process.end(record.conmon_pid, record.conmon_started, _CONMON_GRACE)
-    kill_group(parts.cgroups, layout.cgroup_of(container))
-    hooks.run_ended(directory, container)
-    rootfs.dismantle(layout.work(container))
-    for name in (container, f"{container}.ext4"):
-        (layout.scratch / name).unlink(missing_ok=True)
-    (layout.exits / container).unlink(missing_ok=True)
-    shutil.rmtree(Path(maker.state, container), ignore_errors=True)
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-def has_hooks(directory: Path) -> bool:
-    """Tell whether a bundle asks for commands at its start or removal, which are for the runtime to run."""
-    try:
-        return bool(msgspec.json.decode((directory / "config.json").read_bytes(), type=_Config).hooks)
-    except (OSError, ValueError):
-        return False
-
-
-def kill_group(cgroups: CgroupV1 | CgroupV2, path: str) -> None:
-    """Kill what the runtime may have left in a control group, and remove the group."""
-    for pid in cgroups.processes(path):
-        process.end(pid, process.start_time(pid), _CONMON_GRACE)
-    cgroups.remove(path)
-
-
-def leave_network(parts: Parts, member: rules.Member, slot: Slot) -> None:
-    """Close the firewall for an address, then free it."""
-    if parts.pool.guarded:
-        parts.confinement.leave(member)
-        try:
-            parts.wiring.left()
-        except EngineError as error:
-            log.error("the ways to %s could not be closed: %s", member.address, error)
-    parts.pool.release(slot)
-
-
-def member_of(parts: Parts, record: Record) -> rules.Member:
-    """Return the firewall's view of a container known from its record."""
-    slot = parts.pool.slot(record.slot, record.address)
-    owner = _owner_mark(parts, record.owner) if record.peers else 0
-    return rules.Member(interface=slot.interface, address=slot.address, owner=owner)
-
-
-def _take_slot(parts: Parts, spec: ContainerSpec, undo: contextlib.ExitStack, *, late: bool) -> Slot | None:
-    pool = parts.pool
-    if spec.network is NetworkMode.NONE:
-        return None
-    if not spec.address:
-        slot = pool.reserve() if late else pool.take(spec.id)
-    elif isinstance(pool, Pool):
-        slot = pool.reserve(spec.address) if late else pool.take_exactly(spec.address)
-    else:
-        raise EngineError(
-            f"{spec.name} asks for the address {spec.address}; here the CNI network gives addresses."
-        )
-    undo.callback(leave_network, parts, _member(parts, spec, slot), slot)
-    return slot
-
-
-def _join_network(parts: Parts, spec: ContainerSpec, slot: Slot | None) -> None:
-    if slot is None or not parts.pool.guarded:
-        return
-    member = _member(parts, spec, slot)
-    parts.confinement.admit(member, spec.owner)
-    if member.owner:
-        parts.wiring.admit(spec.owner)
-
-
-def _member(parts: Parts, spec: ContainerSpec, slot: Slot) -> rules.Member:
-    owner = _owner_mark(parts, spec.owner) if spec.network is NetworkMode.APP else 0
-    return rules.Member(interface=slot.interface, address=slot.address, owner=owner)
-
-
-def _owner_mark(parts: Parts, owner: str) -> int:
-    return mark_of(parts.owners.range_start(owner))
-
-
-def mark_of(start: int) -> int:
-    """Return an owner's number for the firewall: 1 and up, since 0 means nobody. `start`: of its user range."""
-    return (start - FIRST) // WIDTH + 1
-
-
-def marks(owners: Owners) -> dict[str, int]:
-    return {owner: mark_of(start) for owner, start in owners.all().items()}
 
 
 def _isolation(parts: Parts, spec: ContainerSpec) -> Profile:
@@ -329,7 +107,7 @@ def _assemble(parts: Parts, request: Request, making: Making, undo: contextlib.E
         "hosts": resolver.render_hosts(address, hostname),
         "hostname": f"{hostname}\n",
     }
-    with parts.mounts.beside(_join_network, parts, spec, slot):
+    with parts.mounts.beside(join_network, parts, spec, slot):
         root = roots.mount_root(parts, request, uid_start, files, making.foreign)
     if making.netns:
         rootfs.mount_sysfs(root / "sys", making.netns)

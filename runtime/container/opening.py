@@ -10,18 +10,19 @@ import re
 import shutil
 from pathlib import Path
 
-from runtime.container import apparmor, conmon, files, host, making, process, rootfs, seccomp, syscalls
+from runtime.container import apparmor, conmon, files, host, membership, process, rootfs, seccomp, syscalls
 from runtime.container.cgroup import detect
 from runtime.container.config import EngineConfig
 from runtime.container.grace import Grace, own_members
 from runtime.container.layout import SHIMS, Layout
-from runtime.container.making import Parts
 from runtime.container.namespace import MountNamespace
 from runtime.container.owners import Owners, UserNamespaces
+from runtime.container.parts import Parts
 from runtime.container.port import EngineError
 from runtime.container.runtimes import Runtimes, maker_of
 from runtime.container.sealed import Sealed
 from runtime.container.storage import Record, load
+from runtime.container.unmaking import kill_group, unmake
 from runtime.images import hoststack, squashfs
 from runtime.images.shifting import Lowers, Shift
 from runtime.images.store import Images
@@ -97,7 +98,7 @@ def open_parts(
             config.subnet,
             Mode(config.overlay),
             config.underlay,
-            lambda: making.marks(owners),
+            lambda: membership.marks(owners),
             confinement.containers,
             outgoing_mtu,
         ),
@@ -122,14 +123,14 @@ def remove_leftovers(parts: Parts, records: tuple[Record, ...]) -> None:
     parts.volumes.adopt(key for record in records for key in record.volumes)
     parts.data.recover((key, record.id, record.name) for record in records for key in record.data)
     for container in _names(layout.bundles, layout.works) - known:
-        making.unmake(parts, container, None)
+        unmake(parts, container, None)
     for state in layout.states():
         for container in {entry.name for entry in state.iterdir() if entry.is_dir()} - known:
             maker = maker_of(layout, container, parts.runtime)
             conmon.run_runtime(maker.path, str(state), "delete", "--force", container)
             shutil.rmtree(state / container, ignore_errors=True)
     for container in set(parts.cgroups.children(layout.cgroup)) - known - {SHIMS}:
-        making.kill_group(parts.cgroups, layout.cgroup_of(container))
+        kill_group(parts.cgroups, layout.cgroup_of(container))
     for name in _names(layout.exits) - known:
         (layout.exits / name).unlink(missing_ok=True)
     for file in layout.scratch.iterdir():
@@ -169,7 +170,7 @@ def _open_network(
             f"{len(attached)} containers of {parts.layout.home} are on the CNI network {attached[0].chain.name}: set "
             "PAAS_AGENT_CNI again and stop them (python -m runtime stop) before the agent's own network takes over."
         )
-    members = tuple(making.member_of(parts, record) for record in networked)
+    members = tuple(membership.member_of(parts, record) for record in networked)
     table = rules.render_table(parts.names, config.subnet, config.blocked, parts.nameservers, members)
     owners = (record.owner for record in networked)
     confined = parts.confinement.load(zip(members, owners, strict=True))

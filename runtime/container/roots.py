@@ -15,7 +15,7 @@ from runtime.container.owners import APP_UID
 from runtime.container.port import Bind, EngineError, VolumeBind
 
 if TYPE_CHECKING:
-    from runtime.container.making import Parts, Request
+    from runtime.container.parts import Parts, Request
 
 _SMALLEST_LAYER = 1024**2
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from runtime.container import counters
-from runtime.container.making import Parts
+from runtime.container.parts import Parts
 from runtime.container.port import StoredImage, StoredVolume, Usage
 from runtime.container.storage import Record
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from runtime.container import counters
-from runtime.container.making import Parts
+from runtime.container.parts import Parts
 from runtime.container.port import EngineError, Strain
 from runtime.container.storage import Record
 from runtime.network import rules

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from runtime.container import making
 from runtime.container.layout import Layout
+from runtime.container.unmaking import unmake
 from runtime.doctor.place import Known, Leftover, Place
 from runtime.volumes import records
 
@@ -135,7 +135,7 @@ def _unknown_states(layout: Layout, containers: frozenset[str]) -> list[Path]:
 
 
 def _unmake(place: Place, container: str) -> None:
-    place.see(making.unmake, place, container, None)
+    place.see(unmake, place, container, None)
 
 
 def _forget(place: Place, state: Path) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from runtime.container import making
 from runtime.container.layout import SHIMS
+from runtime.container.unmaking import kill_group
 from runtime.doctor.place import Known, Leftover, Place
 
 
@@ -20,10 +20,10 @@ def look(place: Place, known: Known) -> Iterator[Leftover]:
         path = place.layout.cgroup_of(name)
         count = len(cgroups.processes(path))
         problem = f"belongs to no container and holds {count} processes"
-        yield Leftover("cgroup", path, problem, partial(making.kill_group, cgroups, path))
+        yield Leftover("cgroup", path, problem, partial(kill_group, cgroups, path))
     if place.inside is None and not known.containers and cgroups.exists(parent):
         problem = "is left of an agent that was removed"
-        yield Leftover("cgroup", parent, problem, partial(making.kill_group, cgroups, parent))
+        yield Leftover("cgroup", parent, problem, partial(kill_group, cgroups, parent))
     if known.asked is not None:
         for container in sorted(known.containers - known.asked):
             yield Leftover(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.container import making, process, syscalls
+from runtime.container import membership, process, syscalls
 from runtime.container.engine import CrunEngine
 from runtime.container.port import VolumeBind
 from runtime.images import squashfs
@@ -267,7 +267,7 @@ def test_a_forgotten_control_group_with_a_process(patient: Patient) -> None:
 def test_firewall_elements_of_nobody_and_one_that_is_missing(patient: Patient) -> None:
     parts, member = (
         patient.engine._parts,
-        making.member_of(patient.engine._parts, patient.engine._records[patient.container]),
+        membership.member_of(patient.engine._parts, patient.engine._records[patient.container]),
     )
     table = f"inet {parts.names.table}"
     prefix = patient.alive.address.rpartition(".")[0]

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from runtime.container.making import check_kernel
 from runtime.container.port import EngineError
+from runtime.container.requests import check_kernel
 from runtime.container.sysctls import host_value
 from runtime.container.ulimits import constant, effective, notes
 from runtime.kernel import SYSCTLS, ULIMITS, UNLIMITED, parse_sysctl, parse_ulimit, show_ulimit, within

@@ -6,8 +6,9 @@ import pytest
 
 from runtime.container.conmon import Places, Stdio, arguments, parse_report
 from runtime.container.files import locate
-from runtime.container.making import Request, check_request, clean_hostname
+from runtime.container.parts import Request
 from runtime.container.port import Bind, EngineError, VolumeBind
+from runtime.container.requests import check_request, clean_hostname
 from runtime.container.storage import check_id
 from runtime.model import ContainerSpec, Rootfs
 
