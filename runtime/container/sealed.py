@@ -28,6 +28,7 @@ class Sealed:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lock = threading.Lock()
+        self._numbers: dict[str, int] = {}
         self._copies: dict[str, tuple[Identity, int]] = {}
 
     def of(self, program: str) -> str:
@@ -36,9 +37,9 @@ class Sealed:
         if Path(program).name != _COPIES_ITSELF:
             return program
         try:
-            link = self._directory / f"{len(program)}-{program.replace('/', '-')}" / _COPIES_ITSELF
             with self._lock:
-                return self._shown(program, link)
+                number = self._numbers.setdefault(program, len(self._numbers))
+                return self._shown(program, self._directory / str(number) / _COPIES_ITSELF)
         except OSError:  # then it copies itself
             return program
 

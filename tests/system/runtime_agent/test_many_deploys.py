@@ -97,10 +97,10 @@ def stored(home: Path) -> dict[str, int]:
 
 def of_this_host(agent: Frugal) -> set[str]:
     """What the machine has of this agent's containers: supervisors, control groups of containers, veths."""
-    home, tag = str(agent.home), f"paas-{agent.tag}/"
+    tag = f"paas-{agent.tag}/"
     groups = (line for line in leftovers.cgroups() if tag in line)
     names = {line.rpartition("/")[2] for line in groups}
-    names |= {line.partition(" -c ")[2].split()[0] for line in leftovers.processes() if f"{home}/c/" in line}
+    names |= {line.partition(" -c ")[2].split()[0] for line in leftovers.processes() if f"/run/{tag}" in line}
     return names
 
 
