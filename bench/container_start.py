@@ -303,7 +303,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--starts", type=int, default=100, help="containers of the throughput run")
     parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--pool", type=int, default=16, help="network namespaces made ahead")
+    parser.add_argument("--pool", type=int, default=16, help="network namespaces made ahead (the agent: 4)")
     parser.add_argument("--podman", default="auto", help="its path; '' leaves it out")
     parser.add_argument("--no-docker", action="store_true")
     arguments = parser.parse_args()
