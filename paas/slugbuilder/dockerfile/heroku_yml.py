@@ -22,17 +22,20 @@ MOST_TYPES = 20
 RELEASE = "release"
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases: with them a few lines name more than memory holds."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            alias = self.peek_event()
+            problem = f"the alias *{alias.anchor} is not read here, write out what it stands for"
+            raise yaml.composer.ComposerError(None, None, problem, alias.start_mark)
+        return super().compose_node(parent, index)
+
+
 def parse_heroku_yml(text: str) -> Plan | None:
     """Return what is to be built; None when the file names no Dockerfile, so that it decides nothing here."""
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" in line {where.line + 1}" if where else ""
-        raise ValueError(
-            f"heroku.yml cannot be read{line}: {getattr(error, 'problem', None) or 'it is no YAML'}."
-        ) from error
-    sections = _table(document or {}, "heroku.yml")
+    sections = _table(_read(text) or {}, "heroku.yml")
     unknown = sorted(set(map(str, sections)) - set(SECTIONS))
     if unknown:
         raise ValueError(
@@ -50,6 +53,26 @@ def parse_heroku_yml(text: str) -> Plan | None:
     return Plan(
         images, runs, {str(k): _text(k, v) for k, v in _config(build).items()}, tuple(told), file=FILE
     )
+
+
+def _read(text: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" in line {where.line + 1}" if where else ""
+        raise ValueError(
+            f"heroku.yml cannot be read{line}: {getattr(error, 'problem', None) or 'it is no YAML'}."
+        ) from error
+    except RecursionError as error:
+        raise ValueError("heroku.yml cannot be read: it is nested too deeply.") from error
+    except (
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+    ) as error:  # a date, or `!!bool x`, that is none
+        raise ValueError(f"heroku.yml cannot be read: {error}. Write the value in quotes.") from error
 
 
 def _table(value: Any, where: str) -> Mapping[Any, Any]:
@@ -107,12 +130,14 @@ def _process(name: str, value: Any, images: Mapping[str, Target]) -> Process:
     image = given.get("image") or (
         name if name in images else "web" if "web" in images else next(iter(images))
     )
+    if not isinstance(image, str):
+        raise ValueError(f"The image of {name} in heroku.yml is no text.")  # noqa: TRY004
     if image not in images:
         there = ", ".join(images)
         raise ValueError(
             f"{name} of heroku.yml runs in the image {image!r}, which build.docker does not make: {there}."
         )
-    return Process(str(image), _command(name, given.get("command")))
+    return Process(image, _command(name, given.get("command")))
 
 
 def _command(name: str, value: Any) -> str:
@@ -138,14 +163,21 @@ def _left_out(build: Mapping[Any, Any]) -> list[str]:
 def _setup(setup: Any) -> list[str]:
     """What Heroku would make with the app; here it is told, as nothing makes it."""
     found = _table(setup or {}, "setup")
-    addons = found.get("addons") or []
-    plans = [str(one.get("plan") if isinstance(one, Mapping) else one) for one in addons]
     told = [
         f"heroku.yml asks for the add-on {plan}: add-ons are not made here, set its config vars"
-        for plan in plans
+        for plan in _addons(found.get("addons") or [])
     ]
-    config = found.get("config") or {}
+    config = _table(found.get("config") or {}, "setup.config")
     if config:
         names = ", ".join(map(str, config))
         told.append(f"setup.config of heroku.yml ({names}) is for new apps: set them with paas config:set")
     return told
+
+
+def _addons(value: Any) -> list[str]:
+    """Return the plans. Text alone: what is nested is not written out."""
+    entries = value if isinstance(value, list) else [None]
+    plans = [one.get("plan") if isinstance(one, Mapping) else one for one in entries]
+    if not all(isinstance(plan, str) for plan in plans):
+        raise ValueError("setup.addons of heroku.yml is no list of plans, each a text or {plan: text}.")
+    return plans

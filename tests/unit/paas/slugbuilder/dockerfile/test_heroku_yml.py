@@ -28,6 +28,9 @@ run:
 """
 
 
+LAUGHS = "setup:\n  x: &a [lol, lol]\n  addons: [*a, *a]\nbuild: {docker: {web: D}}\n"
+
+
 def test_all_of_it_is_read() -> None:
     plan = parse_heroku_yml(FULL)
     assert plan is not None
@@ -64,6 +67,20 @@ def test_without_a_dockerfile_it_decides_nothing() -> None:
         ("build: {docker: {web: D}}\nrelease: {image: x, command: y}", "does not make: web"),
         ("build: {docker: {web: D}, config: {A: [1]}}", "is no text"),
         ("build: {docker: {web: D}}\nrun: {web: [{a: b}]}", "neither text nor a list"),
+        (
+            "build: {docker: {web: D}}\nrelease: {image: [a], command: y}",
+            "image of release in heroku.yml is no text",
+        ),
+        ("build: {docker: {web: D}}\nsetup: {addons: 3}", "is no list of plans"),
+        ("build: {docker: {web: D}}\nsetup: {addons: [{plan: [a]}]}", "is no list of plans"),
+        ("build: {docker: {web: D}}\nsetup: {addons: [{as: CACHE}]}", "is no list of plans"),
+        ("build: {docker: {web: D}}\nsetup: {config: 3}", "setup.config of heroku.yml is not a table"),
+        ("run: {web: 2026-13-40}", "cannot be read: month must be in"),
+        ("run: {web: !!bool x}", "cannot be read: 'x'. Write the value in quotes"),
+        ("run: {web: !!timestamp x}", "cannot be read"),
+        ("run: {web: !!int ''}", "cannot be read"),
+        ("[" * 5000, "nested too deeply"),
+        (LAUGHS, r"in line 3: the alias \*a is not read here"),
     ],
 )
 def test_what_is_wrong_is_told(text: str, words: str) -> None:
