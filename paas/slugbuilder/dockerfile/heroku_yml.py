@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -27,9 +27,9 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            alias = self.peek_event()
+            alias = cast(yaml.AliasEvent, self.get_event())  # type: ignore[no-untyped-call]
             problem = f"the alias *{alias.anchor} is not read here, write out what it stands for"
-            raise yaml.composer.ComposerError(None, None, problem, alias.start_mark)
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=cast(yaml.Mark, alias.start_mark))
         return super().compose_node(parent, index)
 
 
@@ -177,7 +177,8 @@ def _setup(setup: Any) -> list[str]:
 def _addons(value: Any) -> list[str]:
     """Return the plans. Text alone: what is nested is not written out."""
     entries = value if isinstance(value, list) else [None]
-    plans = [one.get("plan") if isinstance(one, Mapping) else one for one in entries]
-    if not all(isinstance(plan, str) for plan in plans):
+    given = [one.get("plan") if isinstance(one, Mapping) else one for one in entries]
+    plans = [plan for plan in given if isinstance(plan, str)]
+    if len(plans) < len(given):
         raise ValueError("setup.addons of heroku.yml is no list of plans, each a text or {plan: text}.")
     return plans
