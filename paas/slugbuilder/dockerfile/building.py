@@ -71,12 +71,19 @@ def build_images(orders: Orders, request: Request, work: Workspace) -> Result:
 
 @contextmanager
 def fresh_if_killed(folder: Path) -> Iterator[Path]:
-    """Give a cache; one in which a build was killed is emptied first, as its store holds layers of nobody."""
+    """Give a cache; one in which a build was killed is emptied first, as its store holds layers of nobody.
+
+    A step that failed has ended whole: the layers before it are for the next build.
+    """
     busy = folder / BUSY
     if busy.exists():
         shutil.rmtree(folder / "store", ignore_errors=True)
     busy.touch()
-    yield folder
+    try:
+        yield folder
+    except BuildError:
+        busy.unlink(missing_ok=True)
+        raise
     busy.unlink(missing_ok=True)
 
 
@@ -152,5 +159,8 @@ def hint_of(error: str) -> str:
     if "unknown instruction" in error.lower():
         return BUILDKIT
     if "pinging container registry" in error or "initializing source docker://" in error:
-        return "Base images come from a registry that builds can reach, or are a stack: FROM paas/debian-13."
+        return (
+            "Base images come from a registry that builds can reach, or are a stack: FROM paas/debian-13. "
+            f"A private one needs the config var {REGISTRY_AUTH}."
+        )
     return "What it printed is above. Correct it, commit and push again."
