@@ -28,11 +28,14 @@ cd "$app" || exit 1
 place() { case $1 in "" | /*) echo "$1" ;; *) echo "$app/$1" ;; esac; }
 root=$(place "${1-@ROOT@}") conf=$(place "$conf") fpm=$(place "$fpm") ini=$(place "$ini")
 root=${root:-$app} root=${root%/}
+# Packages are not for visitors where they lie below what is served; another folder of that name is, as public/vendor.
+real=$(readlink -f "$root") vendor=$(readlink -m "$app"/@VENDOR@) hidden=""
+case $vendor in "$real"/*) hidden="location ~ ^${vendor#"$real"}/ { return 404; }" ;; esac
 [ -d "$root" ] || fail "there is no folder $root to serve"
 for file in "$conf" "$fpm" "$ini"; do
   [ -z "$file" ] || [ -r "$file" ] || fail "there is no file $file"
 done
-case "$root$conf$fpm" in *[!A-Za-z0-9._/-]*) fail "names have letters, digits and . _ / - only" ;; esac
+case "$root$conf$fpm$vendor" in *[!A-Za-z0-9._/-]*) fail "names have letters, digits and . _ / - only" ;; esac
 if [ "$name" = heroku-php-apache2 ]; then
   [ -z "$conf" ] || fail "-C names a configuration of Apache, and nginx serves here; give heroku-php-nginx one of nginx"
   [ ! -e "$root/.htaccess" ] || echo "$name: nginx serves here, .htaccess is not read" >&2
@@ -48,6 +51,7 @@ if [ -n "$ini" ]; then
 fi
 for file in fpm.conf nginx.conf; do
   sed -e "s|@PORT@|$PORT|g" -e "s|@WORK@|$work|g" -e "s|@DOCUMENTS@|$root|g" -e "s|@MOST@|${WEB_CONCURRENCY:-4}|g" \
+    -e "s|#@HIDDEN@|$hidden|" \
     -e "s|#@CONF@|${conf:+include $conf;}|" -e "s|;@FPM@|${fpm:+include=$fpm}|" ".paas/php/$file" > "$work/$file"
 done
 "${servers[-1]}" --nodaemonize --fpm-config "$work/fpm.conf" &
@@ -129,7 +133,8 @@ http {
     index index.php index.html index.htm;
     absolute_redirect off;
     location ~ /\.(?!well-known(/|$)) { return 404; }
-    location ~ ^/(vendor/|(composer\.(json|lock)|Procfile|app\.json|package\.json)$) { return 404; }
+    #@HIDDEN@
+    location ~ ^/(composer\.(json|lock)|Procfile|app\.json|package\.json)$ { return 404; }
     #@CONF@
     location / { try_files $uri $uri/ /index.php$is_args$args; }
     location ~ \.php(/|$) {
@@ -183,11 +188,12 @@ def nginx_template() -> str:
     }
 
 
-def write_server(app: Path, root: str, bin_dir: str) -> None:
+def write_server(app: Path, root: str, vendor: str, bin_dir: str) -> None:
     """Write the program and its templates; Procfiles also call it as vendor/bin/heroku-php-nginx."""
     folder = app / ".paas" / "php"
     folder.mkdir(parents=True, exist_ok=True)
     program = START.replace("@APP@", shlex.quote(str(app))).replace("@ROOT@", root)
+    program = program.replace("@VENDOR@", shlex.quote(vendor))
     for name in SHIMS:
         (folder / name).write_text(program, encoding="utf-8")
         (folder / name).chmod(0o755)

@@ -6,6 +6,7 @@ In: composer.json with its lock, or index.php.  Out: `vendor`, the server's file
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,7 +37,7 @@ def compile_app(work: Workspace) -> Compiled:
         with work.timed("install"):
             install(work, package, vendor, version, env)
     root = document_root(work.app, package, work.env)
-    write_server(work.app, root, bin_dir(package, vendor))
+    write_server(work.app, root, vendor, bin_dir(package, vendor))
     work.output.info(f"Document root: {root or 'the root of the app'}, served by nginx and php-fpm")
     return Compiled(
         version=version,
@@ -113,6 +114,11 @@ def needs_lock(package: Mapping[str, Any]) -> bool:
     return any(name not in PLATFORM and not name.startswith(("ext-", "lib-")) for name in names)
 
 
+def copies_folders(lock: bytes) -> bool:
+    """Whether packages are copies of folders of the app, whose changes a lock does not show."""
+    return re.search(rb'"type"\s*:\s*"path"', lock) is not None
+
+
 def install(
     work: Workspace, package: dict[str, Any], vendor: str, version: str, env: Mapping[str, str]
 ) -> None:
@@ -131,9 +137,11 @@ def install(
         work.output.warn(f"{vendor} is part of the commit: it is replaced. Add it to .gitignore.")
         shutil.rmtree(tree)
     tree.parent.mkdir(parents=True, exist_ok=True)
-    lock = work.app / "composer.lock"
-    key = key_of([version, work.stack.name, lock.read_bytes() if lock.is_file() else b"", vendor])
-    kept = restore(work.cache, "composer", key, tree)
+    file = work.app / "composer.lock"
+    lock = file.read_bytes() if file.is_file() else b""
+    cache = None if copies_folders(lock) else work.cache
+    key = key_of([version, work.stack.name, lock, vendor])
+    kept = restore(cache, "composer", key, tree)
     if kept:
         work.output.info("Packages restored from the cache")
     development = work.env.get("COMPOSER_DEV") == "1"
@@ -143,7 +151,7 @@ def install(
     if done.code != 0:
         raise explain_composer(done.text)
     if not kept and tree.is_dir():
-        save(work.cache, "composer", key, tree)
+        save(cache, "composer", key, tree)
     if "compile" in part(package, "scripts"):
         run_script(work, env)
 

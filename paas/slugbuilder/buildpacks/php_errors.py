@@ -11,6 +11,7 @@ from ..errors import BuildError
 from ..failure_rules import Rule, explain, rule
 
 UPDATE = "Run `composer update` on your machine, commit composer.json and composer.lock, and push again."
+CREDENTIALS = "Set the config var COMPOSER_AUTH to its credentials, as in Composer's auth.json."
 
 
 def explain_composer(text: str) -> BuildError:
@@ -69,10 +70,17 @@ RULES: tuple[Rule, ...] = (
         composer_lines,
     ),
     rule(
-        r"Could not authenticate against (?P<host>\S+)|HTTP/\S+ 40[13]|Invalid credentials",
+        r"Could not authenticate against (?P<host>\S+)",
         "registry_refused",
-        "A package server refused the build: {host}",
-        "Set the config var COMPOSER_AUTH to its credentials, as in Composer's auth.json.",
+        "The package server {host} refused the build.",
+        CREDENTIALS,
+        composer_lines,
+    ),
+    rule(
+        r"HTTP/\S+ 40[13]|Invalid credentials",
+        "registry_refused",
+        "A package server refused the build.",
+        CREDENTIALS,
         composer_lines,
     ),
     rule(
