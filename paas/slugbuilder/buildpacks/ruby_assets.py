@@ -32,11 +32,11 @@ def compile_assets(work: Workspace, lock: GemfileLock, env: Mapping[str, str]) -
         return
     env = asset_environment(env, lock)
     rails = "railties" in lock.gems
-    listed = run(["bundle", "exec", "rake", "-P"], cwd=work.app, env=env, output=None)
+    listed = run(["bundle", "exec", "rake", "-A", "-T", f"^{TASK}$"], cwd=work.app, env=env, output=None)
     if listed.code != 0:
         lines = tuple(line[:200] for line in listed.lines if line.strip())[-12:]
         if rails:
-            hint = "It must start without its database: run `RAILS_ENV=production SECRET_KEY_BASE_DUMMY=1 rake -P`."
+            hint = "It must start without its database: run `RAILS_ENV=production SECRET_KEY_BASE_DUMMY=1 rake -AT`."
             raise BuildError(
                 "assets_failed", "rake could not list the app's tasks.", details=lines, hint=hint
             )
@@ -44,7 +44,7 @@ def compile_assets(work: Workspace, lock: GemfileLock, env: Mapping[str, str]) -
             "rake could not list the app's tasks, so no assets are compiled: " + " ".join(lines[-2:])
         )
         return
-    if not any(line.strip() == f"rake {TASK}" for line in listed.lines):
+    if not any(line.partition("#")[0].strip() == f"rake {TASK}" for line in listed.lines):
         return
     with work.timed("assets"):
         precompile(work, env)
