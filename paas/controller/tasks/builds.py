@@ -113,6 +113,8 @@ def _run(build: Build, worker: str) -> None:
     spec = job_spec(build, _languages(build) if plan is None else ())
     if plan is not None:
         spec = image_builds.order(build, plan, spec)
+    if not builds.beat(build.id, worker):  # adding a language takes minutes
+        raise Lost
     builds.note_materials(build, spec.container.rootfs)
     _put(hosting, spec)
     _relay(build, worker, hosting)
