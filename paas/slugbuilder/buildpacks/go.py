@@ -71,7 +71,7 @@ def go_environment(work: Workspace) -> dict[str, str]:
 
 
 def choose_go(work: Workspace, module: Module, env: Mapping[str, str]) -> str:
-    """Return the version of the stack's Go, or of the one that it fetches itself when the app's settings say so."""
+    """Return the version of the stack's Go. It fetches another one itself where the app's GOTOOLCHAIN says so."""
     local = capture(["go", "env", "GOVERSION"], {**env, "GOTOOLCHAIN": "local", "GOFLAGS": ""}).removeprefix(
         "go"
     )

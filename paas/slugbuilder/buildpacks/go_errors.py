@@ -30,6 +30,14 @@ def go_lines(text: str) -> tuple[str, ...]:
 
 RULES: tuple[Rule, ...] = (
     rule(
+        r"requires go >= (?P<wanted>[\w.]+) \(running go (?P<have>[\w.]+)",
+        "go_version_unsupported",
+        "A module asks for Go {wanted}, the stack has {have}.",
+        "Choose an older version of it, a stack with a newer Go, or set the config var GOTOOLCHAIN=auto, with which Go "
+        "1.21 and newer fetch the version asked for.",
+        go_lines,
+    ),
+    rule(
         r"inconsistent vendoring",
         "go_vendor_outdated",
         "vendor/ does not belong to go.mod.",
@@ -58,7 +66,7 @@ RULES: tuple[Rule, ...] = (
         "Run `go mod vendor`, commit vendor/ and push again.",
     ),
     rule(
-        r"(?P<cause>dial tcp\S*|lookup \S+|no such host|connection refused|i/o timeout|"
+        r"(?P<cause>dial tcp\S*|lookup \S+ on \S+:|no such host|connection refused|i/o timeout|"
         r"TLS handshake timeout|proxyconnect)",
         "registry_unreachable",
         "A module could not be fetched: the module proxy cannot be reached from the build.",

@@ -66,6 +66,11 @@ def test_linked_symbol():
             'go: x@v1: Get "https://proxy.golang.org/x": dial tcp: lookup proxy.golang.org: no such host',
             "registry_unreachable",
         ),
+        (
+            "go: example.com/x@v1.2.0 requires go >= 1.25.0 (running go 1.24.4; GOTOOLCHAIN=local)",
+            "go_version_unsupported",
+        ),
+        ("main.go:4:2: cannot lookup user", "go_build_failed"),
         ("verifying x@v1: checksum mismatch", "hash_mismatch"),
         ("go: x@v9: reading https://p/x/@v/v9.info: 404 Not Found", "requirements_unresolvable"),
         ("compile: signal: killed", "build_memory"),
