@@ -47,6 +47,13 @@ RULES: tuple[Rule, ...] = (
         error_lines,
     ),
     rule(
+        r"There are test failures|There were failing tests",
+        "java_tests_failed",
+        "Tests of the app failed.",
+        "They run because the build asks for them: MAVEN_CUSTOM_OPTS or GRADLE_TASK leaves them out.",
+        error_lines,
+    ),
+    rule(
         r"Unknown host|UnknownHostException|Connection refused|Connect(ion)? timed out|Network is unreachable|"
         r"Cannot access \S+ \(\S+\) in offline mode|Could not (GET|HEAD)|Failed to fetch|Error: Could not download|"
         r"transfer failed for http",
@@ -69,13 +76,6 @@ RULES: tuple[Rule, ...] = (
         "java_build_file_invalid",
         "{tool} cannot read the build file.",
         "Correct the line below, commit and push again.",
-        error_lines,
-    ),
-    rule(
-        r"There are test failures|There were failing tests",
-        "java_tests_failed",
-        "Tests of the app failed.",
-        "They run because the build asks for them: MAVEN_CUSTOM_OPTS or GRADLE_TASK leaves them out.",
         error_lines,
     ),
     rule(

@@ -187,6 +187,8 @@ def test_which_composer_json_needs_a_lock():
         (maven, "[ERROR] COMPILATION ERROR :\n[ERROR] A.java:[1,2] ';' expected", "java_compile_failed"),
         (maven, "Could not transfer artifact: repo.maven.apache.org: Unknown host", "registry_unreachable"),
         (maven, "There are test failures.", "java_tests_failed"),
+        (maven, "ShopTest: Connection refused\n[ERROR] There are test failures.", "java_tests_failed"),
+        (explain_composer, "The URL required authentication (HTTP/2 401)", "registry_refused"),
         (gradle, "FAILURE: Build failed", "java_build_failed"),
     ],
 )
