@@ -105,7 +105,12 @@ def argv_of(image: Prebuilt, command: str) -> tuple[str, ...]:
     """Return the words that run a command in an image. Raises ValueError for unbalanced quotes without a shell."""
     if command == image.command:
         return image.argv
-    return (SHELL, "-c", command) if image.shell else tuple(shlex.split(command))
+    return words_of(command, shell=image.shell)
+
+
+def words_of(command: str, *, shell: bool) -> tuple[str, ...]:
+    """Return a command as an image runs it. Raises ValueError for unbalanced quotes without a shell."""
+    return (SHELL, "-c", command) if shell else tuple(shlex.split(command))
 
 
 def runs_as(image: Prebuilt) -> str:

@@ -6,8 +6,8 @@ In: a build and its source.  Out: a plan (None: buildpacks build it), a job, ima
 from __future__ import annotations
 
 import re
-import shlex
 import time
+from collections.abc import Collection
 from uuid import UUID
 
 import msgspec
@@ -17,7 +17,7 @@ from paas.controller.models import Build, Stack
 from paas.controller.selectors.caches import cache_name
 from paas.controller.selectors.config import config_vars
 from paas.controller.selectors.images import image_path
-from paas.controller.selectors.prebuilt import SHELL, WEB, Prebuilt
+from paas.controller.selectors.prebuilt import WEB, Prebuilt, words_of
 from paas.controller.services import builds, prebuilt
 from paas.controller.services.images import builder_image
 from paas.controller.services.registries import blobs
@@ -54,7 +54,7 @@ def plan_of(build: Build) -> Plan | None:
     if build.app.buildpacks:
         return None
     try:
-        found = files_of(build, (HEROKU_YML, DOCKERFILE, PROCFILE, BUILDPACKS, PROJECT))
+        found = small_files(build, (HEROKU_YML, DOCKERFILE, PROCFILE, BUILDPACKS, PROJECT))
         if BUILDPACKS in found or parse_project(found.get(PROJECT, b"")).group:
             return None
         plan = parse_heroku_yml(found[HEROKU_YML].decode(errors="replace")) if HEROKU_YML in found else None
@@ -65,8 +65,19 @@ def plan_of(build: Build) -> Plan | None:
     except ValueError as error:
         raise InvalidParams(str(error), id="heroku_yml_invalid") from error
     except BuildError as error:
-        raise InvalidParams(error.message, id=error.id) from error
+        words = " ".join(part for part in (error.message, *error.details, error.hint) if part)
+        raise InvalidParams(words, id=error.id) from error
     return plan
+
+
+def small_files(build: Build, names: Collection[str]) -> dict[str, bytes]:
+    """Return files of the source that the platform itself reads. Raises Unreadable; InvalidParams for a large one."""
+    try:
+        return files_of(build, names)
+    except Unreadable:
+        raise
+    except ValueError as error:
+        raise InvalidParams(f"{error} Make it smaller and push again.", id="dockerfile_failed") from error
 
 
 def _of_one(procfile: bytes) -> Plan:
@@ -122,7 +133,7 @@ def _credentials(build: Build) -> dict[str, str]:
 def _stacks(build: Build, plan: Plan) -> dict[str, list[dict[str, str]]]:
     """Return the layers of the stacks that the Dockerfiles begin with. Raises InvalidParams for what is no image."""
     names = {target.dockerfile for target in plan.targets}
-    texts = files_of(build, names)
+    texts = small_files(build, names)
     bases = {base for text in texts.values() for base in base_images(text.decode(errors="replace"))}
     found = {}
     for base in bases:
@@ -147,7 +158,7 @@ def succeed(build: Build, plan: Plan, made: ImageRef, timings: dict[str, float])
     """Flatten what was built and release it. Raises ImageError for an image that cannot be run."""
     began = time.monotonic()
     digests = adopt_folders(image_path(made.digest), blobs())
-    images = [blobs().image(digests[number]) for number in range(len(plan.targets))]
+    images = [_image_of(target, digests.get(number)) for number, target in enumerate(plan.targets)]
     flats: list[Flattened] = []
     for target, image in zip(plan.targets, images, strict=True):
         prebuilt.say(build.id, f"-----> Flattening {len(image.layers)} layers of {_name(target)}")
@@ -164,6 +175,14 @@ def succeed(build: Build, plan: Plan, made: ImageRef, timings: dict[str, float])
     main = found.get(WEB) or next(iter(found.values()))
     spent = {**timings, "package": timings.get("package", 0.0) + time.monotonic() - began}
     builds.succeed(build, main.ref, result, spent, found)
+
+
+def _image_of(target: Target, digest: str | None) -> Image:
+    if digest is None:
+        raise ImageError(
+            f"The build left no image of {_name(target)}. Push again, and report it if it stays so."
+        )
+    return blobs().image(digest)
 
 
 def _checks(plan: Plan, found: dict[str, Prebuilt]) -> dict[str, builds.DeclaredCheck]:
@@ -186,24 +205,30 @@ def _described(build: Build, plan: Plan, name: str, images: list[Image], flats: 
     process = plan.runs.get(name)
     target = plan.images[process.image if process else name]
     number = plan.targets.index(target)
-    config = with_command(
-        images[number].config, process.command if process else "", shell=flats[number].shell
-    )
+    command, shell = process.command if process else "", flats[number].shell
     try:
+        config = with_command(images[number].config, command, shell=shell)
         return prebuilt.described(flats[number], config, source=_name(target), origin=images[number].digest)
     except ImageError as error:
         raise ImageError(f"{_name(target)}: {error.message}", id=error.id) from error
 
 
 def with_command(config: Config, command: str, *, shell: bool) -> Config:
-    """Return the configuration with a command in place of CMD, as a shell form would be; ENTRYPOINT stays."""
+    """Return the configuration with a command in place of CMD, as a shell form would be; ENTRYPOINT stays.
+
+    Raises ImageError for words that cannot be told apart.
+    """
     if not command:
         return config
-    words = (SHELL, "-c", command) if shell else tuple(shlex.split(command))
+    try:
+        words = words_of(command, shell=shell)
+    except ValueError as error:
+        message = f"the command `{command}` cannot be split into words ({error}), and the image has no shell"
+        raise ImageError(f"{message}. Correct its quotes.") from error
     return msgspec.structs.replace(config, config=msgspec.structs.replace(config.container, cmd=words))
 
 
 def _command(plan: Plan, name: str, image: Prebuilt) -> str:
     """Return the command as people know it: their own words where these alone are what runs."""
     own = plan.runs[name].command if name in plan.runs else ""
-    return own if own and image.argv in ((SHELL, "-c", own), tuple(shlex.split(own))) else image.command
+    return own if own and image.argv == words_of(own, shell=image.shell) else image.command
