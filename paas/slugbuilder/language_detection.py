@@ -16,6 +16,8 @@ from .errors import BuildError
 from .heroku.compiling import FILE
 from .heroku.references import SCHEMES, Source, parse_list, parse_reference
 from .language_definitions import LANGUAGES
+from .project_toml import FILE as PROJECT
+from .project_toml import parse_project
 
 MOST_BYTES = 256 * 1024  # of a file that detection may look into; of larger ones it sees the name
 MOST_ENTRIES = 200_000
@@ -25,7 +27,7 @@ BELOW_ROOT = ("public/index.html",)
 def needed_languages(tar: Path, chosen: Sequence[str], project: str = "") -> tuple[str, ...]:
     """Return the languages in the order of the buildpacks. What cannot be read is the builder's to tell.
 
-    `project` is the folder of the source that is the app.
+    `project` is the folder of the source that is the app. Cloud Native Buildpacks bring their own languages.
     """
     with tempfile.TemporaryDirectory(prefix="paas-detect-") as folder:
         root = Path(folder)
@@ -34,10 +36,19 @@ def needed_languages(tar: Path, chosen: Sequence[str], project: str = "") -> tup
                 copy_root(tar, root, f"{project}/" if project else "")
             except (tarfile.TarError, EOFError, OSError):
                 return ()
+            if _names_group(root / PROJECT):
+                return ()
             file = root / FILE
             chosen = parse_list(file.read_text("utf-8", "replace")) if file.is_file() else ()
         names = [built_in(one) for one in chosen] if chosen else [detected(root)]
     return tuple(dict.fromkeys(name for name in names if name in LANGUAGES))
+
+
+def _names_group(file: Path) -> bool:
+    try:
+        return file.is_file() and bool(parse_project(file.read_bytes()).group)
+    except (BuildError, ValueError):
+        return False
 
 
 def built_in(text: str) -> str:

@@ -13,6 +13,9 @@ from paas.slugbuilder.language_detection import needed_languages
 pytestmark = pytest.mark.unit
 
 
+GROUP = '[_]\nschema-version = "0.2"\n[[io.buildpacks.group]]\nid = "a/b"\nversion = "1.0"\n'
+
+
 def tar_of(tmp_path, files):
     path = tmp_path / "source.tar"
     with tarfile.open(path, "w") as archive:
@@ -34,6 +37,9 @@ def tar_of(tmp_path, files):
         ({"requirements.txt": ""}, ("heroku/python", "https://a.example/b.git", "heroku/go"), ("go",)),
         ({"requirements.txt": "", ".buildpacks": "heroku/go\n./mine\n"}, (), ("go",)),
         ({"go.mod": "x" * 400_000}, (), ("go",)),
+        ({"go.mod": "module x", "project.toml": GROUP}, (), ()),
+        ({"go.mod": "module x", "project.toml": GROUP}, ("heroku/go",), ("go",)),
+        ({"go.mod": "module x", "project.toml": "["}, (), ("go",)),
         ({"../go.mod": "module x", "/go.mod": "module x"}, (), ()),
     ],
 )
