@@ -41,6 +41,8 @@ def _walk(tar: Path, names: Collection[str]) -> dict[str, bytes]:
         while place + BLOCK <= len(data) and data[place]:
             header = data[place : place + BLOCK]
             size, kind = _number(header[124:136]), header[156:157]
+            if size < 0:
+                raise ValueError("a member has a negative size")
             path = header[:100].rstrip(b"\0").removeprefix(b"./")
             prefix = header[345:500].rstrip(b"\0").removeprefix(b"./")
             path = prefix + b"/" + path if prefix else path
