@@ -78,7 +78,7 @@ def base_of(language: Language, digests: Sequence[str]) -> str:
 def make_language(
     language: Language, run_image: BuiltImage, build_image: BuiltImage, folder: Path, progress: Progress
 ) -> LanguageImages:
-    """Return the language's layers on these images; make them when `folder` does not have them (half a minute).
+    """Return the language's layers on these images; make them when `folder` does not have them (a minute or a few).
 
     Safe to repeat and to run twice at once; what a killed run left is removed. Raises ImageError.
     """
