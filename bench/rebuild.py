@@ -1,9 +1,10 @@
 """What the second push costs: nothing changed, one line changed; a small app, and one with 200 MB of dependencies.
 
 In: nothing; a platform of its own is started and removed.  Out: per push the seconds in the builder, of packaging and
-of upload, and what the image store did not have yet.
+of upload, and what the image store did not have yet; what is claimed of them; and how long plain pip takes, with a warm
+cache and in the same sandbox, for the same dependencies alone.
 
-    bench/rebuild.py [--rounds 3]
+    bench/rebuild.py [--rounds 3] [--only WORD]
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from install_requirements import PRE as PIP_FIRST  # noqa: E402
+
 from tests.e2e.platform import PORTS, Platform, commit, repository  # noqa: E402
 from tests.ports import free_ports  # noqa: E402
 
@@ -27,6 +30,8 @@ APPS = {
     "200 MB": "scipy==1.16.2\npandas==2.3.3\nnumpy==2.3.4\n",
 }
 STEPS = ("first", "unchanged", "one line")
+UNCHANGED_SECONDS = 1.5  # in the builder, packaging and upload included
+AGAIN_MB = 1.0  # of 200 MB of dependencies none may be sent again; the app itself is less than this
 Push = tuple[float, float, float, float]
 
 
@@ -58,28 +63,73 @@ def measure(platform: Platform, folder: Path, requirements: str) -> dict[str, Pu
     return found
 
 
+def peer(platform: Platform, folder: Path, requirements: str) -> float:
+    """Seconds of a virtual environment and `pip install` with a warm cache, in a build container."""
+    app = platform.create_app()
+    files = {
+        "requirements.txt": requirements,
+        "Procfile": "worker: sleep 1000\n",
+        "bin/pre_compile": PIP_FIRST,
+    }
+    source = repository(folder, files=files)
+    seconds = 0.0
+    for step in ("cold", "warm"):
+        commit(source, step, {"NOTE": step})
+        pushed = platform.git_push(source, app)
+        told = re.search(r"peer seconds ([\d.]+)", pushed.output)
+        if pushed.code != 0 or told is None:
+            raise SystemExit(pushed.output)
+        seconds = float(told[1])
+    platform.api("DELETE", f"/apps/{app}")
+    return seconds
+
+
+def claim(what: str, kept: bool) -> None:
+    print(f"{'ok' if kept else 'MISSED':7}{what}")
+
+
+def tell(name: str, found: list[dict[str, Push]], pip: float) -> None:
+    median = {
+        step: [statistics.median(one[step][index] for one in found) for index in range(4)] for step in STEPS
+    }
+    for step, values in median.items():
+        print(f"{name:14}{step:12}{values[0]:9.2f}{values[1]:11.2f}{values[2]:9.1f}{values[3]:8.1f}")
+    seconds = sum(median["unchanged"][:2])
+    claim(
+        f"{name} unchanged: {seconds:.2f} s in the builder (wanted: {UNCHANGED_SECONDS}); pip alone {pip:.2f} s, "
+        f"pip / builder {pip / seconds:.1f}",
+        seconds <= UNCHANGED_SECONDS,
+    )
+    sent = max(one["one line"][3] for one in found)
+    claim(f"{name} one line: {sent:.1f} MB sent of {median['one line'][2]:.1f}", sent < AGAIN_MB)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--only", default="", help="apps whose name holds this word")
+    arguments = parser.parse_args()
+    apps = {name: text for name, text in APPS.items() if arguments.only in name}
     platform = Platform.prepare(free_ports(len(PORTS)))
     try:
         platform.start()
         with tempfile.TemporaryDirectory() as work:
             results = {
                 name: [
-                    measure(platform, Path(work) / f"{number}-{len(name)}", text) for number in range(rounds)
+                    measure(platform, Path(work) / f"{number}-{len(name)}", text)
+                    for number in range(arguments.rounds)
                 ]
-                for name, text in APPS.items()
+                for name, text in apps.items()
+            }
+            pips = {
+                name: peer(platform, Path(work) / f"peer-{len(name)}", text) for name, text in apps.items()
             }
     finally:
         platform.remove()
-    print(f"median of {rounds}")
+    print(f"median of {arguments.rounds}")
     print(f"{'dependencies':14}{'push':12}{'build s':>9}{'package s':>11}{'slug MB':>9}{'new MB':>8}")
     for name, found in results.items():
-        for step in STEPS:
-            values = [statistics.median(one[step][index] for one in found) for index in range(4)]
-            print(f"{name:14}{step:12}{values[0]:9.2f}{values[1]:11.2f}{values[2]:9.1f}{values[3]:8.1f}")
+        tell(name, found, pips[name])
     return 0
 
 

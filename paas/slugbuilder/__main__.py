@@ -11,7 +11,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .dockerfile.building import image_maker
 from .dockerfile.plan import load_orders
 from .heroku.compiling import OFFERED, Chosen
 from .heroku.references import parse_schemes
@@ -72,7 +71,11 @@ def main(arguments: list[str]) -> int:
             Chosen(tuple(options.buildpack), options.buildpack_schemes, options.offered),
             options.project_path,
         )  # fmt: skip
-        make = image_maker(options.images) if options.images else None
+        make = None
+        if options.images:
+            from .dockerfile.building import image_maker  # most builds spare themselves reading it
+
+            make = image_maker(options.images)
         return build(request, os.environ, Output(sys.stdout, masker=Masker(os.environ)), make)
 
 

@@ -1,6 +1,6 @@
 """Files of a container, reached from the host without ever leaving the container's root.
 
-In: paths as the tenant knows them.  Out: bytes, or a packed directory.
+In: paths as the tenant knows them.  Out: bytes, or a directory staged for packing.
 Every path is opened by openat2(2) as if the root were /, so that a tenant's symlink cannot point at the host's files.
 """
 
@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 
 from runtime.container import syscalls
 from runtime.container.port import EngineError
-from runtime.images import squashfs
 
 
 def locate(rootfs: str, binds: tuple[tuple[str, str], ...], path: str) -> tuple[str, str]:
@@ -54,12 +53,10 @@ def tail(file: Path, size: int = 4096) -> bytes:
         return b""
 
 
-def pack(
-    rootfs: Path, directory: str, stage: Path, target: Path, keep_times: bool, without: tuple[str, ...] = ()
-) -> None:
-    """Pack `directory` of a root file system as a squashfs that holds it under the same path.
+def stage_tree(rootfs: Path, directory: str, stage: Path) -> str:
+    """Show `directory` of a root file system, and nothing else, under its own path below `stage`; return that path.
 
-    `without` are paths below it that stay out; none of them is followed when it is a link.
+    It is not followed when it is a link.
     """
     inner = PurePosixPath("/", directory).relative_to("/")
     if not inner.parts or ".." in inner.parts:
@@ -77,8 +74,7 @@ def pack(
         os.close(fd)
     for folder in (place.parents[index] for index in range(len(inner.parts))):
         os.utime(folder, (0, 0))
-    left_out = [str(PurePosixPath("/", path).relative_to("/")) for path in without]
-    squashfs.pack(stage, target, keep_times=keep_times, without=left_out)
+    return str(inner)
 
 
 def remove_stage(stage: Path) -> None:

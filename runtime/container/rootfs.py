@@ -2,7 +2,8 @@
 
 In: lower directories (topmost first), an owner's range, sizes.  Out: one mount at `target`.
 The overlay keeps private copies of all it is made of, so lower and upper mounts are dropped as soon as it stands:
-a single umount of `target` frees everything, down to the loop device.
+a single umount of `target` frees everything, down to the loop device. Only a writable layer on disk stays in reach
+beside it: what its page cache has not written yet is thrown away with it, instead of being written first.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _MOUNT_POINTS = ("dev", "proc", "sys")
 _ROOT_OWNED = (*_MOUNT_POINTS, "etc", "var", "usr")
 _STICKY = ("tmp", "var/tmp")
 _APP_OWNED = ("app", "run")
+_SCRATCH = "scratch"  # where the disk of a writable layer stays in reach, to be thrown away unwritten
 
 
 class Writable(Struct):
@@ -59,6 +61,9 @@ def assemble(
         options = f"lowerdir={':'.join(map(str, shown))},upperdir={upper}/data,workdir={upper}/work"
         flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
         syscalls.mount("overlay", target, "overlay", flags, options)
+        if writable.scratch:
+            (work / _SCRATCH).mkdir(mode=0o700)
+            syscalls.bind(upper, work / _SCRATCH, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV)
         if writable.tmp:
             syscalls.mount(
                 "paas-tmp",
@@ -108,6 +113,8 @@ def dismantle(work: Path) -> None:
     """Unmount and remove everything under `work`. Nothing when it is gone."""
     if not work.is_dir():
         return
+    with contextlib.suppress(OSError):
+        loop.discard(work / _SCRATCH)
     for path in sorted(work.iterdir()):
         with contextlib.suppress(OSError):
             syscalls.umount(path)

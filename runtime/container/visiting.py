@@ -6,13 +6,14 @@ In: the calls of the port `Engine` about them.  Out: descriptors, files and numb
 from __future__ import annotations
 
 import socket
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from runtime.container import conmon, copies, execs, files, stock, storage
 from runtime.container.config import EngineConfig
 from runtime.container.ledger import Ledger
 from runtime.container.port import EngineError, Strain, Usage
 from runtime.container.strains import Strains, look_at
+from runtime.images import packing
 from runtime.model import CopySpec, ExecSpec, ImageRef
 
 
@@ -100,8 +101,12 @@ class Visiting(Ledger):
     ) -> ImageRef:
         stage = self._layout.run / "export" / container
         root = self._layout.work(container) / "rootfs"
+        volumes = self._existing(container).volumes
+        left_out = tuple(str(PurePosixPath("/", path).relative_to("/")) for path in without)
         try:
-            files.pack(root, directory, stage, target, keep_times, without)
+            tree = packing.Tree(stage, files.stage_tree(root, directory, stage), keep_times, left_out)
+            # With a commit's times a tree is another one each time: to read it first would cost more than it saves.
+            notes = self._parts.volumes.notes(volumes[0]) if volumes and not keep_times else None
+            return packing.pack(self._parts.images, tree, target, notes)
         finally:
             files.remove_stage(stage)
-        return self._parts.images.keep(target)

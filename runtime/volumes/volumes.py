@@ -81,9 +81,16 @@ class Volumes:
                 return False
             folder = self._directory / str(owner_start)
             (folder / f"{name}.ext4").unlink(missing_ok=True)
+            for notes in folder.glob(f"{name}.packed*"):
+                notes.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # the last one takes the folder along
                 folder.rmdir()
             return True
+
+    def notes(self, key: str) -> Path:
+        """Where the agent keeps what it knows of a volume's builds: beside it, out of reach of whoever writes to it,
+        and gone with it."""
+        return self._directory / f"{key}.packed"
 
     def used(self) -> tuple[str, ...]:
         """Return the keys of the volumes that somebody uses."""

@@ -15,8 +15,6 @@ from ..heroku.variables import config_of
 from ..project_toml import FILE, Project, parse_project
 from ..slugignore import parse_slugignore, remove_ignored, remove_others
 from ..workspace import Workspace
-from .bringing import bring_group, bring_references
-from .building import compile_cnb
 
 
 def read_project(app: Path) -> Project:
@@ -53,6 +51,9 @@ def compile_chosen_cnb(
         return None
     if not references and not project.group:
         return None
+    from .bringing import bring_group, bring_references  # a tenth of a second, with all that fetching needs
+    from .building import compile_cnb
+
     brought = (
         bring_references(references, settings, work) if chosen else bring_group(project.group, settings, work)
     )

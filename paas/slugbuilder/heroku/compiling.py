@@ -15,7 +15,6 @@ from ..environment import PLATFORM
 from ..errors import BuildError
 from ..result import UsedBuildpack
 from ..workspace import Compiled, Workspace
-from .fetching import bring
 from .programs import exported, not_fitting, run_compile, run_detect, run_release
 from .references import MOST, WHERE, Reference, Source, parse_list, parse_reference
 from .variables import clean_environment, write_env_dir
@@ -104,6 +103,8 @@ def _foreign(
     work: Workspace,
     env: dict[str, str],
 ) -> tuple[Made, dict[str, str]]:
+    from .fetching import bring  # TLS and HTTP, which builds without foreign buildpacks do without
+
     scratch = work.scratch / f"buildpack-{number}"
     with work.timed("fetch"):
         folder = bring(reference, schemes, work, scratch)

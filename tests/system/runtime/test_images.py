@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.container.port import EngineError
+from runtime.container.port import EngineError, VolumeBind
 from runtime.model import ContainerSpec, ImageRef, Rootfs
 from tests.system.runtime.conftest import Host
 
@@ -118,6 +118,38 @@ def test_dependencies_are_an_image_of_their_own_that_outlives_the_code(host: Hos
     )
     assert ended.code == 0
     assert output.split() == ["./code", "./deps", "./deps/lib", "./deps/lib/big", "./deps/link", "two"]
+
+
+def test_a_tree_that_was_packed_is_known_again_by_its_content(host: Host, tmp_path: Path) -> None:
+    """With a cache, whose notes name the image: the same bytes without packing, and packed where the image is gone,
+    damaged, or where the tree differs."""
+    script = "mkdir -p deps; head -c 3000000 /dev/zero > deps/big; ln -s big deps/link; echo {} > deps/code"
+
+    def export(turn: int, code: str) -> tuple[ImageRef, bytes]:
+        cache = VolumeBind(name="cache", target="/cache", size_bytes=16 * 2**20)
+        create = {"scratch_bytes": 64 * 2**20, "volumes": (cache,)}
+        container = host.start("/bin/sh", "-c", script.format(code), create=create)
+        host.finish(container)
+        target = tmp_path / f"n{turn}.squashfs"
+        ref = host.engine.export(container, "/app/deps", target)
+        host.engine.delete(container)
+        return ref, target.read_bytes()
+
+    first = export(0, "one")
+    kept = host.engine.image_file(first[0])
+    assert export(1, "one") == first
+    assert kept.samefile(tmp_path / "n1.squashfs"), "linked, not packed"
+    other = export(2, "two")
+    assert other[0] != first[0]
+    kept.write_bytes(kept.read_bytes()[:-1] + b"?")
+    assert export(3, "one") == first
+    host.engine.remove_image(first[0])
+    assert export(4, "one") == first
+    assert host.engine.missing_images((first[0], other[0])) == ()
+    notes = [file for file in (host.config.home / "volumes").rglob("*.packed") if file.is_file()]
+    assert len(notes) == 1
+    assert host.engine.remove_volume("app-1", "cache")
+    assert not notes[0].exists()
 
 
 def test_export_refuses_what_it_must(host: Host, tmp_path: Path) -> None:
