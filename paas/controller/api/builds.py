@@ -5,7 +5,6 @@ In: requests under /apps/APP/builds and /apps/APP/slugs.  Out: Heroku's represen
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
@@ -27,13 +26,15 @@ from paas.controller.api.references import (
 )
 from paas.controller.api.rendering import origin
 from paas.controller.api.resource import Resource, actor, app_of, get_row, read, render, render_rows
+from paas.controller.api.resuming import answer, start_of
 from paas.controller.api.secrets import sign, unsign
 from paas.controller.api.sources import build_of_blob
-from paas.controller.api.streams import plain_view, stream
+from paas.controller.api.streams import plain_view
 from paas.controller.models import Build, Slug
-from paas.controller.selectors.builds import build_output, find_build
+from paas.controller.selectors.builds import build_output, find_build, kept_output
 from paas.controller.services.builds import cancel_build
 from paas.controller.services.caches import purge_cache
+from paas.controller.texts import storable
 from paas.errors import NotFound
 
 ORDERS = {"created_at": Field("created_at"), "id": uuid_field()}
@@ -223,14 +224,11 @@ class OneSlug(Resource):
 
 @plain_view("GET")
 def read_build_output(request: HttpRequest, token: str) -> HttpResponseBase:
-    """Answer the output of a build, live while it runs."""
+    """Answer the output of a build, live while it runs; from a byte on by `Range: bytes=N-` or `?offset=N`."""
+    start = start_of(request)
     build_id = unsign("build-output", token, OUTPUT_SECONDS)["build"]
     build = Build.objects.select_related("app").filter(id=build_id).first()
     if build is None:
         raise NotFound("That build is gone.", resource="build")
-    return stream(_lines(build), "text/plain; charset=utf-8")
-
-
-def _lines(build: Build) -> Iterator[str]:
-    for line in build_output(build):
-        yield f"{line}\n"
+    kept = kept_output(build)
+    return answer((storable(line) for line in build_output(build)), start, kept)

@@ -46,7 +46,7 @@ def plain_view(*methods: str) -> Callable[[View], View]:
     return decorate
 
 
-def stream(chunks: Iterable[str], content_type: str) -> StreamingHttpResponse:
+def stream(chunks: Iterable[str | bytes], content_type: str) -> StreamingHttpResponse:
     """Answer with text as it comes. Raises Unavailable when too many streams are open."""
     if not _slots.acquire(blocking=False):
         raise Unavailable("Too many log and output streams are open. Close one, or try again in a moment.")
@@ -60,8 +60,8 @@ def stream(chunks: Iterable[str], content_type: str) -> StreamingHttpResponse:
 class _Released:
     """An iterator that gives its slot back exactly once, however the response ends (`close` is WSGI's)."""
 
-    def __init__(self, chunks: Iterable[str]) -> None:
-        self._chunks: Iterator[str] = iter(chunks)
+    def __init__(self, chunks: Iterable[str | bytes]) -> None:
+        self._chunks: Iterator[str | bytes] = iter(chunks)
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
@@ -70,7 +70,7 @@ class _Released:
             connection.close()
         try:
             for chunk in self._chunks:
-                yield chunk.encode()
+                yield chunk if isinstance(chunk, bytes) else chunk.encode()
         finally:
             self.close()
 

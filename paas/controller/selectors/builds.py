@@ -105,11 +105,19 @@ def _entries(batches: Any) -> Iterator[tuple[str, dict[str, str]]]:
         yield from batch
 
 
+def kept_output(build: Build) -> str | None:
+    """Return the output of a build whose push is over, byte for byte as it was streamed; None while it goes on."""
+    stored = BuildLog.objects.filter(build=build).first()
+    if stored is None or outcome(build.id) is None:
+        return None
+    return f"{stored.text}\n" if stored.text else ""
+
+
 def build_output(build: Build) -> Iterator[str]:
     """Yield the whole output of a build: stored if it is over, else live until its deployment has ended."""
     stored = BuildLog.objects.filter(build=build).first()
     if stored is not None:
-        yield from stored.text.splitlines()
+        yield from stored.text.removesuffix("\n").split("\n") if stored.text else ()  # no other ends a line
         return
     for step in follow(build.id):
         if step.line is not None:

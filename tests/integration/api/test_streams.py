@@ -215,6 +215,36 @@ def test_the_output_of_a_build_is_live_and_kept(api: Api, call: Call, http: urll
     assert (result["exit_code"], [one["line"] for one in result["lines"]]) == (0, ["kept\n", "lines\n"])
 
 
+def test_an_output_goes_on_at_any_byte(api: Api, call: Call, http: urllib3.PoolManager) -> None:
+    """Cut at every byte, live and kept, what came before and what comes after are the whole."""
+    app = create_app(api.user, "shop")
+    build = Build.objects.create(app=app, user=api.user, source_file="", stack="host")
+    url = call("GET", f"/apps/shop/builds/{build.id}")["output_stream_url"]
+    lines = ("-----> Größe", "", "   50 %\r  100 %\x0b \u2028", "")
+    whole = "".join(f"{line}\n" for line in lines).encode()
+    build_output.write(build.id, *lines)
+    with http.request("GET", f"{url}?offset=9", preload_content=False) as response:
+        assert (response.status, response.read(3)) == (200, whole[9:12])
+    with http.request("GET", url, headers={"Range": "bytes=8-"}, preload_content=False) as response:
+        assert (response.status, response.headers["Content-Range"]) == (206, f"bytes 8-{2**63 - 1}/*")
+        assert next(lines_of(response)).encode() == whole[8:].partition(b"\n")[0]
+    build_output.finish(build.id, ok=True)
+    assert http.request("GET", url).data == whole
+    build_output.keep(build.id)
+    Build.objects.filter(id=build.id).update(status="succeeded")
+    for cut in range(len(whole) + 1):
+        assert http.request("GET", f"{url}?offset={cut}").data == whole[cut:]
+    kept = http.request("GET", url, headers={"Range": "bytes=5-"})
+    said = kept.headers["Content-Range"]
+    assert (kept.status, kept.data, said) == (206, whole[5:], f"bytes 5-{len(whole) - 1}/{len(whole)}")
+    for headers in ({"Range": "bytes=0-3"}, {"Range": "id ..; max=3"}, {}):
+        answered = http.request("GET", url, headers=headers)
+        assert (answered.status, answered.data, answered.headers["Accept-Ranges"]) == (200, whole, "bytes")
+    assert http.request("GET", f"{url}?offset={len(whole) + 1}").status == 416
+    assert http.request("GET", url, headers={"Range": f"bytes={len(whole)}-"}).status == 416
+    assert http.request("GET", f"{url}?offset=-1").status == 400
+
+
 def test_the_output_of_a_release_phase(api: Api, call: Call, http: urllib3.PoolManager) -> None:
     app = create_app(api.user, "shop")
     deploy(app, api, "d" * 40)
