@@ -89,6 +89,11 @@ class Configuration:
         """The certificate of the platform's own authority, for clients of the gateway."""
         return self.home / "ca" / "ca.pem"
 
+    @property
+    def own_ca_bundle(self) -> Path | None:
+        """The operator's authorities; None where they are this host's, which SSL_CERT_FILE may name, too."""
+        return None if self.ca_bundle == Configuration.ca_bundle else self.ca_bundle
+
     def credentials(self, name: str) -> Credentials:
         """What a part of this box shows to the others: `controller`, `agent` or `router`."""
         return Credentials(self.home / "machines" / f"{name}.pem", self.ca_file)

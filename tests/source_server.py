@@ -1,12 +1,14 @@
 """Another server on loopback: git repositories by git's own http-backend, and files.
 
-In: a folder.  Out: a URL. `NAME.git` below the folder is a repository, anything else a file; `token`: asked for.
+In: a folder, and one with a certificate for https.  Out: a URL. `NAME.git` below the folder is a repository, anything
+else a file; `token`: asked for.
 """
 
 from __future__ import annotations
 
 import base64
 import os
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -72,7 +74,8 @@ def git(folder: Path, *words: str) -> str:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[SourceServer]:
+def serving(folder: Path, certificate: Path | None = None) -> Iterator[SourceServer]:
+    """`certificate`: the folder in which `paas.gateway.certificates.ensure` has made one."""
     one = SourceServer(folder)
 
     class Handler(BaseHTTPRequestHandler):
@@ -140,7 +143,11 @@ def serving(folder: Path) -> Iterator[SourceServer]:
             self.wfile.write(content)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    one.url = f"http://127.0.0.1:{server.server_port}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate / "gateway.pem", certificate / "gateway.key")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    one.url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

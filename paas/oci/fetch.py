@@ -43,6 +43,7 @@ class Puller:
     insecure: frozenset[str] = frozenset()
     size_max: int = 4 * 1024**3
     timeout: float = 1800.0
+    ca_bundle: Path | None = None  # None: what this host trusts
 
     def folder_made(self) -> Path:
         """Return the working folder, made if it is not there."""
@@ -165,6 +166,8 @@ class _Run:
         command += ["--command-timeout", f"{self.puller.timeout:.0f}s", *words]
         environ = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
         environ |= {"HOME": str(self.work), "TMPDIR": str(self.work)}
+        if self.puller.ca_bundle:
+            environ["SSL_CERT_FILE"] = str(self.puller.ca_bundle)
         out, err = self.work / "out", self.work / "err"
         with out.open("wb") as stdout, err.open("wb") as stderr:
             process = subprocess.Popen(

@@ -12,6 +12,9 @@ from pathlib import Path
 
 PLATFORM = Path("/opt/paas")
 CA_BUNDLE = PLATFORM / "etc" / "ca-certificates.crt"
+SHOWN = (
+    "/etc/ssl/certs/ca-certificates.crt"  # what every container is told to trust: its own host's authorities
+)
 CA_VARIABLES = (
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
@@ -38,9 +41,14 @@ def build_environment(
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "STACK": stack,
     }
-    # The operator's network may have an authority of its own: builds trust what the host trusts.
+    # The operator's network may have an authority of its own (PAAS_CA_BUNDLE): builds trust it on every host.
     trust = {name: str(ca_bundle) for name in CA_VARIABLES} if ca_bundle.is_file() else {}
-    env = {**defaults, **trust, **environ, "HOME": str(home), "TMPDIR": str(temporary)}
+    told = {
+        name: value
+        for name, value in environ.items()
+        if (name, value) != ("SSL_CERT_FILE", SHOWN) or not trust
+    }
+    env = {**defaults, **trust, **told, "HOME": str(home), "TMPDIR": str(temporary)}
     env["PYTHONPATH"] = without_platform(env.get("PYTHONPATH", ""))
     if not env["PYTHONPATH"]:
         del env["PYTHONPATH"]

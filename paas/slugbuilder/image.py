@@ -37,14 +37,16 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def build_builder_image(target_dir: Path, buildpacks: Path | None = None) -> BuiltImage:
+def build_builder_image(
+    target_dir: Path, buildpacks: Path | None = None, ca_bundle: Path | None = None
+) -> BuiltImage:
     """Make `builder.squashfs` in `target_dir`, or return the one there when its inputs are unchanged.
 
     Reproducible: the same inputs give the same digest. `builder.json` beside it remembers inputs and digest.
     """
     target_dir.mkdir(parents=True, exist_ok=True)
     image, note = target_dir / "builder.squashfs", target_dir / "builder.json"
-    uv, bundle = Path(find_uv_bin()), host_ca_bundle()
+    uv, bundle = Path(find_uv_bin()), host_ca_bundle(ca_bundle)
     offered = buildpacks if buildpacks is not None and buildpacks.is_dir() else None
     inputs = inputs_hash(uv, bundle, offered)
     known = read_note(note, inputs, image)
@@ -60,9 +62,13 @@ def build_builder_image(target_dir: Path, buildpacks: Path | None = None) -> Bui
     return BuiltImage(image, made.digest, made.size)
 
 
-def host_ca_bundle() -> Path | None:
-    """The authorities this host trusts: builds reach registries through the host's network."""
-    candidates = [os.environ.get("SSL_CERT_FILE", ""), "/etc/ssl/certs/ca-certificates.crt"]
+def host_ca_bundle(wanted: Path | None = None) -> Path | None:
+    """The authorities that builds trust: the operator's, else this host's, through whose network they go."""
+    candidates = [
+        str(wanted or ""),
+        os.environ.get("SSL_CERT_FILE", ""),
+        "/etc/ssl/certs/ca-certificates.crt",
+    ]
     candidates.append(ssl.get_default_verify_paths().cafile or "")
     return next((Path(name) for name in candidates if name and Path(name).is_file()), None)
 

@@ -58,10 +58,10 @@ def _made_here(configuration: Configuration, say: Say) -> Stack:
     return stack
 
 
-def ensure_builder(home: Path, say: Say) -> None:
+def ensure_builder(home: Path, ca_bundle: Path | None, say: Say) -> None:
     """Make the image that holds the build program, again whenever the program changed."""
     file = home / "builder.json"
-    image = build_builder_image(home / "stacks" / "builder", home / "buildpacks")
+    image = build_builder_image(home / "stacks" / "builder", home / "buildpacks", ca_bundle)
     note = json.dumps(keep(image)) + "\n"
     if not file.exists() or file.read_text() != note:
         write_private(file, note)

@@ -31,6 +31,7 @@ def puller() -> Puller:
         insecure=frozenset(settings.PAAS.insecure_registries.split()),
         size_max=settings.PAAS.image_max,
         timeout=float(settings.PAAS.build_timeout),
+        ca_bundle=settings.PAAS.own_ca_bundle,
     )
 
 

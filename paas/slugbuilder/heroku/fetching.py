@@ -7,6 +7,7 @@ A fetch is bounded in bytes and seconds; redirects may not leave the allowed sch
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -26,6 +27,9 @@ MOST_BYTES = 256 * 1024**2  # as it comes, and once more unpacked
 MOST_SECONDS = 180.0
 LIMITS = SourceLimits(total_bytes=MOST_BYTES, entries=50_000)
 PROGRAMS = ("detect", "compile", "release")
+CERTIFICATE = re.compile(
+    r"CERTIFICATE_VERIFY_FAILED|certificate (verification failed|verify failed)|SSL certificate problem"
+)
 
 
 def bring(reference: Reference, schemes: tuple[str, ...], work: Workspace, folder: Path) -> Path:
@@ -53,6 +57,19 @@ def fetch(reference: Reference, schemes: tuple[str, ...], work: Workspace, folde
 def unreadable(reference: Reference, why: str, details: tuple[str, ...] = ()) -> BuildError:
     message = f"The buildpack {reference.text} cannot be used: {why}."
     return BuildError("buildpack_unavailable", message, details=details, hint=f"Correct it {WHERE}")
+
+
+def unreachable(reference: Reference, why: str, said: str) -> BuildError:
+    """A fetch that failed with what the client `said`; a certificate that is not trusted has words of its own."""
+    lines = tuple(said.splitlines()[-10:])
+    if not CERTIFICATE.search(said):
+        return unreadable(reference, why, lines)
+    message = f"The buildpack {reference.text} cannot be used: the certificate of its server is not trusted."
+    hint = (
+        "Use the name that the certificate is for. An authority of your own network is added by the platform's "
+        "operator: PAAS_CA_BUNDLE."
+    )
+    return BuildError("buildpack_unavailable", message, details=lines, hint=hint)
 
 
 def _copied(reference: Reference, app: Path, target: Path) -> Path:
@@ -117,9 +134,7 @@ def _git(
         process.communicate()
         raise unreadable(reference, f"git took longer than {MOST_SECONDS:.0f} seconds") from error
     if process.returncode:
-        raise unreadable(
-            reference, f"git {words[0]} ended with {process.returncode}", tuple(err.splitlines()[-10:])
-        )
+        raise unreachable(reference, f"git {words[0]} ended with {process.returncode}", err)
     return out
 
 
@@ -163,4 +178,5 @@ def _download(reference: Reference, schemes: tuple[str, ...], env: Mapping[str, 
                     raise unreadable(reference, f"it took longer than {MOST_SECONDS:.0f} seconds")
                 file.write(piece)
     except (OSError, ValueError) as error:
-        raise unreadable(reference, f"it could not be fetched ({error})") from error
+        said = str(error) if CERTIFICATE.search(str(error)) else ""
+        raise unreachable(reference, f"it could not be fetched ({error})", said) from error

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from paas.gateway import certificates
+from tests.source_server import git, serving
+
 from .builds import Built, build
 
 pytestmark = pytest.mark.integration
@@ -123,6 +126,39 @@ def test_a_git_repository_at_a_tag_and_an_archive(work: Path, source: Path) -> N
     failed(build(source, work, extra=FILE), "buildpack_unavailable", "no bin/detect and no bin/compile")
     choose(source, f"file://{origin}#v2")
     failed(build(source, work, extra=FILE), "buildpack_unavailable", "git fetch ended with", "v2")
+
+
+def test_over_https_from_a_server_whose_authority_the_operator_trusts(work: Path, source: Path) -> None:
+    """By git with a ref and as an archive; nobody's words in place of a certificate that is not trusted."""
+    certificates.ensure(work / "tls", ("127.0.0.1",))
+    certificates.ensure(work / "other", ("127.0.0.1",))
+    with serving(work, work / "tls") as server:
+        files = {path.name: path.read_text() for path in (buildpack(work / "x", "cloned") / "bin").iterdir()}
+        tree = server.repository("pack", {f"bin/{name}": text for name, text in files.items()})
+        git(tree, "tag", "v1")
+        git(tree, "push", "-q", "origin", "v1")
+        server.commit(tree, {"bin/detect": "#!/bin/sh\necho only of tomorrow >&2\nexit 1\n"})
+        with tarfile.open(work / "packed.tgz", "w:gz") as archive:
+            archive.add(buildpack(work / "packed", "packed"), "packed-main")
+        cloned, packed = f"{server.url}/pack.git#v1", f"{server.url}/packed.tgz"
+        choose(source, cloned, packed)
+
+        def trusting(folder: str) -> dict[str, str]:
+            bundle = str(work / folder / "ca.pem")
+            return {"WORD": "x", "SSL_CERT_FILE": bundle, "GIT_SSL_CAINFO": bundle}
+
+        built = build(source, work, env=trusting("tls"))
+        assert built.code == 0, built.output
+        assert (work / "app" / "made-cloned").is_file() and (work / "app" / "made-packed").is_file()
+        for name in (cloned, packed):
+            choose(source, name)
+            words = "certificate of its server is not trusted", "PAAS_CA_BUNDLE"
+            failed(build(source, work, env=trusting("other")), "buildpack_unavailable", *words)
+        choose(source, f"{server.url}/pack.git#main")
+        refused = build(source, work, env=trusting("tls"))
+        failed(refused, "buildpack_not_fitting", "only of tomorrow")
+        choose(source, f"{server.url}/none.tgz")
+        failed(build(source, work, env=trusting("tls")), "buildpack_unavailable", "404")
 
 
 @pytest.mark.parametrize(

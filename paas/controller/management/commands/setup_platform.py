@@ -51,7 +51,7 @@ class Command(BaseCommand):
             if certificates.ensure(configuration.ca_file.parent, names):
                 say("The gateway's certificate was made.")
             ensure_stack(configuration, say)
-            ensure_builder(configuration.home, say)
+            ensure_builder(configuration.home, configuration.own_ca_bundle, say)
         except PaasError as error:
             raise CommandError(error.message) from error
         except ImageError as error:

@@ -11,7 +11,7 @@ import pytest
 
 from paas.slugbuilder.buildpacks.requirements import included_files, is_cacheable, read_requirements
 from paas.slugbuilder.command import LINE_BYTES, run
-from paas.slugbuilder.environment import build_environment
+from paas.slugbuilder.environment import CA_VARIABLES, SHOWN, build_environment
 from paas.slugbuilder.errors import BuildError
 from paas.slugbuilder.output import FLOOD, Output
 from paas.slugbuilder.pipeline import settle
@@ -110,6 +110,16 @@ def test_config_vars_reach_the_tools_but_not_the_builders_own_path(tmp_path):
     assert env["SSL_CERT_FILE"] == "/own.pem"
     assert env["NODE_EXTRA_CA_CERTS"] == str(bundle)
     assert env["STACK"] == "debian-13"
+
+
+def test_builds_trust_the_platforms_authorities_on_every_host(tmp_path):
+    bundle = tmp_path / "ca.crt"
+    places = {"home": tmp_path, "temporary": tmp_path / "t", "stack": "debian-13", "ca_bundle": bundle}
+    told = {"SSL_CERT_FILE": SHOWN}
+    assert build_environment(told, **places)["SSL_CERT_FILE"] == SHOWN
+    bundle.touch()
+    env = build_environment(told, **places)
+    assert {env[name] for name in CA_VARIABLES} == {str(bundle)}
 
 
 def test_output_has_herokus_shape():
