@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 from django.http import HttpRequest, HttpResponse
 
 from paas.controller.internal.machines import answer, body, machine, own
 from paas.controller.models import Host
 from paas.controller.redis_connection import RedisError
+from paas.controller.selectors.placements import apps_placed_on
 from paas.controller.selectors.wanted import wanted_state
 from paas.controller.services.logs import PLATFORM, Line, write
 from paas.controller.services.reports import take_host_report
 from paas.errors import Unavailable
 from runtime.model import HostReport, LogBatch, ReportReply, Stream, decode, encode
+
+logger = logging.getLogger(__name__)
 
 
 @machine
@@ -28,10 +33,16 @@ def report(request: HttpRequest, host: str) -> HttpResponse:
 
 @machine
 def logs(request: HttpRequest, host: str) -> HttpResponse:
-    """Take a list of LogBatch. 503 when Redis is away: the agent keeps the lines and sends them again."""
-    own(request, Host, host)
+    """Take a list of LogBatch. 503 when Redis is away: the agent keeps the lines and sends them again.
+
+    Lines of apps that the host never had are left out: a host speaks for what was placed on it.
+    """
+    row = own(request, Host, host)
     batches = body(request, lambda data, type_: msgspec.json.decode(data, type=type_), list[LogBatch])
-    lines = [line for batch in batches for line in _lines(batch)]
+    apps = apps_placed_on(row, {batch.owner for batch in batches})
+    lines = [line for batch in batches if batch.owner in apps for line in _lines(batch)]
+    if foreign := sorted({batch.owner for batch in batches} - apps):
+        logger.warning("Host %s sent lines of apps that it never had; left out: %s", row.name, foreign[:5])
     try:
         write(lines)
     except RedisError as error:

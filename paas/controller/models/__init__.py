@@ -7,7 +7,7 @@ from paas.controller.models.crashes import Crash
 from paas.controller.models.deployments import Deployment
 from paas.controller.models.events import Event
 from paas.controller.models.hosts import Host, JoinToken, Router, RouteVersion
-from paas.controller.models.instances import Instance, OneOff
+from paas.controller.models.instances import Departure, Instance, OneOff
 from paas.controller.models.networks import Network, NetworkMember
 from paas.controller.models.registry import RegistryBlob, RegistryTag
 from paas.controller.models.releases import Release
@@ -24,6 +24,7 @@ __all__ = [
     "Crash",
     "CronJob",
     "Delivery",
+    "Departure",
     "Deployment",
     "Domain",
     "Event",

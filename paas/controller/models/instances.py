@@ -52,6 +52,21 @@ class Instance(models.Model):
         return f"{self.process_type}.{self.number}"
 
 
+class Departure(models.Model):
+    """A host that had instances of an app: the last lines of one that is gone may come after its row went."""
+
+    id = models.BigAutoField(primary_key=True)
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="+")
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["host", "app"], name="one_departure_per_app_and_host")]
+
+    def __str__(self) -> str:
+        return f"{self.app_id} from {self.host_id}"
+
+
 class OneOff(models.Model):
     """A process that runs once: `paas run`, or the release phase of a deployment (`deployment` set)."""
 

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from paas.controller.encryption import encrypt
-from paas.controller.models import App, Deployment, Host, Instance, Release
+from paas.controller.models import App, Departure, Deployment, Host, Instance, Release
 from paas.controller.selectors import planning, specs
 from paas.controller.services import build_output, deployments, one_offs
 from paas.controller.services.locking import lock_app_if_there, lock_hosts, lock_instances
@@ -91,7 +91,7 @@ def _apply(app: App, action: model.Action, effects: _Effects) -> None:
             effects.hosts.update(found.values_list("host_id", flat=True))
             effects.routes |= found.update(wanted="stop", wanted_since=now, reason=reason) > 0
         case model.Forget(instance, _):
-            Instance.objects.filter(id=instance, wanted="stop").delete()
+            _forget(instance, now)
         case model.RunCommand(deployment, host, _):
             _run_release_command(_deployment(deployment), Host.objects.get(id=host))
         case model.Advance(deployment, to, _):
@@ -100,6 +100,17 @@ def _apply(app: App, action: model.Action, effects: _Effects) -> None:
                 effects.cut_over.append(deployment)
         case model.Fail(deployment, error_id, reason):
             deployments.fail(_deployment(deployment), now, error_id, reason)
+
+
+def _forget(instance: UUID, now: datetime) -> None:
+    row = Instance.objects.filter(id=instance, wanted="stop").first()
+    if row is None:
+        return
+    departure = Departure(host_id=row.host_id, app_id=row.app_id, at=now)
+    Departure.objects.bulk_create(
+        [departure], update_conflicts=True, unique_fields=["host", "app"], update_fields=["at"]
+    )
+    row.delete()
 
 
 def _deployment(deployment_id: UUID) -> Deployment:

@@ -23,6 +23,7 @@ from paas.controller.models import (
     Build,
     CronJob,
     Delivery,
+    Departure,
     Event,
     JoinToken,
     OneOff,
@@ -43,6 +44,9 @@ EVENTS_KEPT = timedelta(days=365)
 ONE_OFFS_KEPT = timedelta(days=1)
 SLUGS_KEPT = timedelta(hours=1)  # of slugs that no release names (yet)
 DELIVERIES_KEPT = timedelta(days=90)  # a hook that is sent again after that starts a build
+DEPARTURES_KEPT = timedelta(
+    days=7
+)  # how late a host may deliver the last lines of an app that it no longer has
 EXPIRED_TOKENS_KEPT = timedelta(days=30)
 ORPHAN_SECONDS = 3600.0
 
@@ -84,6 +88,7 @@ def prune_rows() -> None:
     Token.objects.filter(expires_at__lt=now - EXPIRED_TOKENS_KEPT).delete()
     StackTask.objects.filter(finished_at__lt=now - EVENTS_KEPT).delete()
     Delivery.objects.filter(created_at__lt=now - DELIVERIES_KEPT).delete()
+    Departure.objects.filter(at__lt=now - DEPARTURES_KEPT).delete()
     JoinToken.objects.filter(expires_at__lt=now).delete()
     Session.objects.filter(expire_date__lt=now).delete()
 

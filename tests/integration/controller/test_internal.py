@@ -22,6 +22,7 @@ from paas.controller.redis_connection import forget_connections
 from paas.controller.selectors.images import image_path
 from paas.controller.selectors.logs import recent
 from paas.controller.services.builds import source_path
+from paas.controller.services.formation import FormationUpdate, scale
 from paas.router.table import AccessBatch, AccessLine
 from paas.router.table import encode as encode_line
 from runtime.enrolment import Renewed, RenewRequest
@@ -223,6 +224,32 @@ class TestLines:
             "2023-11-14T22:13:20.250000+00:00 app[web.1]: hello \0 ☃",
             "2023-11-14T22:13:21.000000+00:00 heroku[web.1]: Process exited with status 1",
         ]
+
+    def test_a_host_speaks_only_of_apps_that_it_has_or_had(
+        self, platform: Platform, live: App, make_host: Any
+    ) -> None:
+        two = host_identity(str(make_host("two").host.id))
+
+        def send(identity: str, path: str, *batches: tuple[str, str]) -> list[str]:
+            redis_client().flushall()
+            line = {"cursor": 1, "at": 1.0, "stream": "stdout"}
+            body = [
+                {"container": "x", "owner": app, "name": "web.1", "lines": [{**line, "text": text}]}
+                for app, text in batches
+            ]
+            assert post(path, json.dumps(body).encode(), identity).status_code == 202
+            return [one.text for one in recent(live)]
+
+        one = identity_for(PATHS[1])
+        assert send(two, "/internal/hosts/two/logs", (str(live.id), "forged")) == []
+        # What is not the host's does not fail what is.
+        others = (("11111111-2222-3333-4444-555555555555", "of an app that is gone"), ("no app", "rubbish"))
+        assert send(one, PATHS[1], *others, (str(live.id), "ours")) == ["ours"]
+        scale(live.owner, live, [FormationUpdate("web", 0)])
+        platform.settle()
+        assert not Instance.objects.filter(app=live).exists()
+        assert send(one, PATHS[1], (str(live.id), "last words")) == ["last words"]
+        assert send(two, "/internal/hosts/two/logs", (str(live.id), "forged")) == []
 
     def test_a_time_beyond_the_calendar_is_refused(self, platform: Platform, live: App) -> None:
         line = {"cursor": 1, "at": 1e300, "stream": "stdout", "text": "x"}
