@@ -58,8 +58,9 @@ def cgroups() -> set[str]:
 
 
 def interfaces() -> set[str]:
-    links = json.loads(_output("ip", "-json", "link", "show", "type", "veth") or "[]")
-    return {f"interface {link['ifname']}" for link in links}
+    kinds = ("veth", "bridge", "vxlan", "wireguard")
+    shown = (json.loads(_output("ip", "-json", "link", "show", "type", kind) or "[]") for kind in kinds)
+    return {f"interface {link['ifname']}" for links in shown for link in links}
 
 
 def tables() -> set[str]:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -234,7 +234,8 @@ def two_hosts(overlay: str) -> Iterator[tuple[SimulatedHost, SimulatedHost]]:
         for number, letter in enumerate("ab")
     )
     try:
-        _ip("link", "add", bridge, "type", "bridge")
+        # An address of its own: it would take another one with each host that goes, and the other host not know it.
+        _ip("link", "add", bridge, "address", "02:00:5e:00:00:01", "type", "bridge")
         _ip("addr", "add", f"198.18.{third}.1/24", "dev", bridge)
         _ip("link", "set", bridge, "up")
         for host in hosts:
@@ -242,19 +243,23 @@ def two_hosts(overlay: str) -> Iterator[tuple[SimulatedHost, SimulatedHost]]:
             host.start()
         yield hosts[0], hosts[1]
     finally:
-        left = []
-        for host in hosts:
-            try:
-                host.end()
-                left += host.leftovers()
-            finally:
-                if host.process and host.process.poll() is None:
-                    host.kill()
-                subprocess.run(["ip", "netns", "del", host.namespace], check=False)
-                shutil.rmtree(host.home, ignore_errors=True)
-        with suppress(subprocess.CalledProcessError):
-            _ip("link", "del", bridge)
+        left: list[str] = []
+        with ExitStack() as all_of_it:
+            all_of_it.callback(subprocess.run, ["ip", "link", "del", bridge], check=False)
+            for host in reversed(hosts):
+                all_of_it.callback(_end, host, left)
     assert not left, left
+
+
+def _end(host: SimulatedHost, left: list[str]) -> None:
+    try:
+        host.end()
+        left += host.leftovers()
+    finally:
+        if host.process and host.process.poll() is None:
+            host.kill()
+        subprocess.run(["ip", "netns", "del", host.namespace], check=False)
+        shutil.rmtree(host.home, ignore_errors=True)
 
 
 def _plug(host: SimulatedHost, bridge: str) -> None:
