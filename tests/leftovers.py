@@ -58,9 +58,13 @@ def cgroups() -> set[str]:
 
 
 def interfaces() -> set[str]:
-    kinds = ("veth", "bridge", "vxlan", "wireguard")
-    shown = (json.loads(_output("ip", "-json", "link", "show", "type", kind) or "[]") for kind in kinds)
-    return {f"interface {link['ifname']}" for links in shown for link in links}
+    links = json.loads(_output("ip", "-json", "-details", "link", "show") or "[]")
+    kinds = {link["ifname"]: link.get("linkinfo", {}).get("info_kind") for link in links}
+    return {
+        f"interface {name}"
+        for name, kind in kinds.items()
+        if kind in {"veth", "bridge", "vxlan", "wireguard"}
+    }
 
 
 def tables() -> set[str]:
