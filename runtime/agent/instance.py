@@ -73,6 +73,7 @@ class Instance:
         self._failure_shown = ""
         self._settling: asyncio.Task[None] | None = None
         self.looked = asyncio.Event()  # set once it is known what an earlier agent left
+        self.stop_asked = False
         self.stopped_at_generation = record.stopped_at_generation if record else None
         self.status = (
             record.status
@@ -400,6 +401,11 @@ class Instance:
         kind = EventKind.OOM if exit.reason is ExitReason.OOM else EventKind.EXITED
         self._tell(kind, phrases.exited(exit), exit)
 
+    def _tell_state(self, kind: EventKind) -> None:
+        """Once, also when an earlier agent died between telling it and keeping the status."""
+        if not self._context.events.told_state(self._id, kind):
+            self._tell(kind)
+
     def _tell(self, kind: EventKind, message: str = "", exit: ExitInfo | None = None) -> None:
         one = self.spec.container
         self._context.events.add(
@@ -414,7 +420,7 @@ class Instance:
         self.status = msgspec.structs.replace(old, **changes, state=state, since=since)
         self._say(phrases.state_changed(old.state, state))
         if state is not old.state and state in TOLD:
-            self._tell(TOLD[state])
+            self._tell_state(TOLD[state])
         if self.status != old:
             self._context.changed()
 
