@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import msgspec
 
+from runtime import shapes
 from runtime.egress import MAX_EGRESS_RULES as MAX_EGRESS_RULES
 from runtime.egress import Egress as Egress
 from runtime.egress import EgressRule as EgressRule
@@ -756,7 +757,7 @@ def encode(value: Struct) -> bytes:
 
 def decode(data: bytes, type_: type[T]) -> T:
     """Read JSON into `type_`. Raises `ValueError` (msgspec.ValidationError) naming the field that is wrong."""
-    return msgspec.json.decode(data, type=type_)
+    return shapes.decode(data, type_)
 
 
 def to_builtins(value: Struct) -> Any:
@@ -766,4 +767,4 @@ def to_builtins(value: Struct) -> Any:
 
 def from_builtins(data: Any, type_: type[T]) -> T:
     """The inverse of `to_builtins`. Raises `ValueError` naming the field that is wrong."""
-    return msgspec.convert(data, type=type_)
+    return shapes.convert(data, type_)

@@ -32,6 +32,7 @@ from paas.controller.texts import storable
 from paas.errors import Conflict, InvalidParams
 from paas.scheduler.cron import following, parse
 from paas.scheduler.model import Phase
+from runtime import shapes
 from runtime.model import ImageRef, Rootfs
 
 logger = logging.getLogger(__name__)
@@ -315,7 +316,7 @@ def _close(build: Build) -> None:
 def read_failure(text: str) -> Failure | None:
     """Return what the builder says went wrong, or None when it could not say anything."""
     try:
-        return msgspec.json.decode(text, type=Result).error
+        return shapes.decode(text, Result).error
     except ValueError:
         return None
 
@@ -326,7 +327,7 @@ def read_result(text: str) -> Result:
     The tenant's code ran beside the builder and can have written it: nothing in it is taken on trust.
     """
     try:
-        result = msgspec.json.decode(text, type=Result)
+        result = shapes.decode(text, Result)
     except ValueError as error:
         logger.warning("a build's result cannot be used: %s", error)
     else:
