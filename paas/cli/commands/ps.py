@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from paas.cli.call import Call, command
+from paas.cli.commands.releases import NEWEST
 from paas.cli.failures import Failure, Usage
 from paas.cli.output import ago, print_table, remark, say
 
@@ -24,6 +25,15 @@ SIZE_CHANGE = re.compile(rf"{TYPE}={SIZE}")
 def ps(call: Call) -> None:
     dynos = call.api.list(f"{call.path}/dynos")
     call.show(dynos, lambda: _print_dynos(call.app, dynos))
+    if not call.json:
+        _say_what_failed(call)
+
+
+def _say_what_failed(call: Call) -> None:
+    """The newest release, if it did not go live: nothing of it is among what runs."""
+    for release in call.api.list(f"{call.path}/releases", NEWEST.format(1)):
+        if release["status"] == "failed":
+            remark(f"v{release['version']} failed {ago(release['created_at'])}: {release['message']}")
 
 
 def _print_dynos(app: str, dynos: list[dict[str, Any]]) -> None:

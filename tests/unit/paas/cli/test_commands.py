@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import resource
 import subprocess
 import sys
@@ -175,6 +176,21 @@ class TestLogin:
         assert (home / ".netrc").read_text() == "machine other.test login me password mine\n"
         assert "tok-4" not in (home / ".config/paas/config.json").read_text()
         assert paas("whoami").code == 3
+
+
+def test_what_runs_and_why_the_newest_release_does_not(platform: Platform, paas: Paas) -> None:
+    platform.answer("GET", "/apps/shop/dynos", [])
+    failed = {
+        "version": 3,
+        "status": "failed",
+        "message": "web.1: no room",
+        "created_at": "2026-01-01T00:00:00Z",
+    }
+    platform.answer("GET", "/apps/shop/releases", [failed])
+    said = paas("ps", "-a", "shop").err
+    assert re.search(r"v3 failed .* ago: web.1: no room", said)
+    platform.answer("GET", "/apps/shop/releases", [failed | {"status": "succeeded"}])
+    assert "v3" not in paas("ps", "-a", "shop").err
 
 
 class TestApps:
