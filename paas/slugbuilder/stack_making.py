@@ -44,7 +44,12 @@ UPPER_NOT_PACKED = (
     "var/lib/dpkg/*-old",
 )
 
-# Runs in its own mount namespace: whatever happens to it, no mount is left.
+# Mounts and processes of an installation, in namespaces of their own: they end with it, and it with who asked for it.
+ALONE = (
+    *("setpriv", "--pdeathsig", "KILL", "--"),
+    *("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL"),
+)
+
 INSTALL = """\
 set -e
 mount -t overlay overlay -o "lowerdir=$1/root,upperdir=$1/upper,workdir=$1/work,redirect_dir=off,metacopy=off,index=off" "$1/merged"
@@ -108,7 +113,7 @@ def install_build_layer(definition: StackDefinition, folder: Path, progress: Pro
     """Install the build packages over the run root; returns the folder that holds the difference."""
     for name in ("upper", "work", "merged", "archives"):
         (folder / name).mkdir()
-    script = ["unshare", "--mount", "--propagation", "private", "sh", "-c", INSTALL, "sh", str(folder)]
+    script = [*ALONE, "sh", "-c", INSTALL, "sh", str(folder)]
     run([*script, *definition.build_packages], progress, "installing the build packages")
     upper = folder / "upper"
     drop_whiteouts(upper)
