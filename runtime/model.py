@@ -171,7 +171,7 @@ class HealthCheck(Struct):
     that many failures in a row end it, and it is started anew (0: never). Within `start_period` of its start no
     failure counts, and it is not too late to become healthy.
     HTTP: `statuses` are the first and the last status that will do; `headers` are added to the request, a `Host`
-    among them replaces the address.
+    among them replaces the address; `content` is text that the first 64 KiB of the answer must hold.
     """
 
     kind: HealthKind = HealthKind.TCP
@@ -187,6 +187,7 @@ class HealthCheck(Struct):
     statuses: tuple[int, int] = (200, 399)
     headers: dict[str, str] = {}
     command: tuple[str, ...] = ()
+    content: str = ""
 
 
 class InstanceSpec(Struct):
@@ -368,7 +369,8 @@ class ExitInfo(Struct):
 class InstanceStatus(Struct):
     """What a host says of one instance. `restarts` counts runs after the first. `since` is Unix seconds.
 
-    `limits` are those in force; `limits_problem` says why the wanted ones are not.
+    `limits` are those in force; `limits_problem` says why the wanted ones are not. `health_problem` says why it is
+    unhealthy.
     """
 
     id: str
@@ -382,6 +384,7 @@ class InstanceStatus(Struct):
     started_at: Moment | None = None
     limits: Limits | None = None
     limits_problem: str = ""
+    health_problem: str = ""
 
 
 class JobState(StrEnum):
@@ -639,6 +642,7 @@ class Inspection(Struct):
     started_at: float | None = None
     limits: Limits | None = None
     limits_problem: str = ""
+    health_problem: str = ""
     config: RunConfig | None = None
     health: HealthCheck | None = None
     usage: Usage | None = None

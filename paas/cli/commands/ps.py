@@ -45,11 +45,10 @@ def _print_dynos(app: str, dynos: list[dict[str, Any]]) -> None:
     for (type_, size, text), members in groups.items():
         say(f"=== {type_} ({size}): {text} ({len(members)})")
         for dyno in members:
-            why = f"  {dyno['exit_message']}" if dyno.get("exit_message") else ""
-            version = f"v{dyno['release']['version']}"
-            say(
-                f"{dyno['name']}: {dyno['state']} {version} {dyno['updated_at']} ({ago(dyno['updated_at'])}){why}"
-            )
+            why = dyno.get("health_message") or dyno.get("exit_message")
+            version, when = f"v{dyno['release']['version']}", dyno["updated_at"]
+            line = f"{dyno['name']}: {dyno['state']} {version} {when} ({ago(when)})"
+            say(f"{line}  {why}" if why else line)
         say()
 
 

@@ -73,6 +73,7 @@ class DeclaredCheck(msgspec.Struct, frozen=True, omit_defaults=True):
     restart_threshold: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
     statuses: tuple[Status, Status] = (200, 399)
     headers: Annotated[dict[HeaderName, Text], msgspec.Meta(max_length=20)] = {}
+    content: Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*\Z", max_length=500)] = ""
     command: Annotated[tuple[Text, ...], msgspec.Meta(max_length=100)] = ()
 
 

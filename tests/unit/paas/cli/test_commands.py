@@ -310,6 +310,9 @@ class TestPs:
         lines = paas("ps", "-a", "shop").out.splitlines()
         assert lines[0] == "=== web (standard-1x): python app.py (1)"
         assert lines[1].startswith("web.1: up v3 2026-01-01T00:00:00Z (")
+        sick = {"state": "crashed", "health_message": "GET / was answered with status 500"}
+        platform.answer("GET", "/apps/shop/dynos", [{**dyno, **more, **sick}])
+        assert paas("ps", "-a", "shop").out.splitlines()[1].endswith(")  GET / was answered with status 500")
 
     @pytest.mark.parametrize(
         ("words", "asked"),
