@@ -21,7 +21,15 @@ from .squash import BuiltImage, pack
 
 HERE = Path(__file__).resolve().parent
 HOST_ONLY = frozenset(
-    {"image.py", "squash.py", "stacks.py", "stack_making.py", "stack_definitions.py", "heroku_yml.py"}
+    {
+        "image.py",
+        "squash.py",
+        "stacks.py",
+        "stack_making.py",
+        "stack_definitions.py",
+        "heroku_yml.py",
+        "source_files.py",
+    }
     | {"language_definitions.py", "language_detection.py", "language_making.py"}
 )
 FORMAT = "builder-1"

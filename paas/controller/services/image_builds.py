@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Collection
+from pathlib import PurePosixPath
 from uuid import UUID
 
 import msgspec
@@ -32,7 +33,7 @@ from paas.slugbuilder.dockerfile.heroku_yml import FILE as HEROKU_YML
 from paas.slugbuilder.dockerfile.heroku_yml import parse_heroku_yml
 from paas.slugbuilder.dockerfile.instructions import base_images
 from paas.slugbuilder.dockerfile.plan import REGISTRY_AUTH, Orders, Plan, Process, Target, dump_orders
-from paas.slugbuilder.dockerfile.source_files import Unreadable
+from paas.slugbuilder.dockerfile.source_files import TooLarge, Unreadable
 from paas.slugbuilder.errors import BuildError
 from paas.slugbuilder.procfile import parse_procfile
 from paas.slugbuilder.project_toml import FILE as PROJECT
@@ -43,6 +44,13 @@ DOCKERFILE, PROCFILE, BUILDPACKS = "Dockerfile", "Procfile", ".buildpacks"
 OUT = "/app/out"  # where the builder leaves what it made
 STACKS = "/stacks"
 CACHE_BYTES = 6 * 1024**3
+# The error of each file that is too large to be read; Dockerfiles have names of the app's choice.
+TOO_LARGE = {
+    HEROKU_YML: "heroku_yml_invalid",
+    PROCFILE: "procfile_invalid",
+    PROJECT: "cnb_invalid",
+    BUILDPACKS: "buildpack_invalid",
+}
 _STACK = re.compile(r"(?:localhost/)?paas/([a-z0-9][a-z0-9._-]*)(?::latest)?")
 
 
@@ -74,10 +82,9 @@ def small_files(build: Build, names: Collection[str]) -> dict[str, bytes]:
     """Return files of the source that the platform itself reads. Raises Unreadable; InvalidParams for a large one."""
     try:
         return files_of(build, names)
-    except Unreadable:
-        raise
-    except ValueError as error:
-        raise InvalidParams(f"{error} Make it smaller and push again.", id="dockerfile_failed") from error
+    except TooLarge as error:
+        cause = TOO_LARGE.get(PurePosixPath(error.name).name, "dockerfile_failed")
+        raise InvalidParams(f"{error} Make it smaller and push again.", id=cause) from error
 
 
 def _of_one(procfile: bytes) -> Plan:

@@ -1,6 +1,6 @@
 """Single files of a source tar, without unpacking it. Runs in the platform.
 
-In: the tar of a commit, paths.  Out: the content of those that are there.
+In: the plain tar that builds take, paths.  Out: the content of those that are there, bounded in memory and time.
 Every push passes here: so headers are walked, and no object is made of each member as tarfile does.
 """
 
@@ -11,6 +11,9 @@ import tarfile
 from collections.abc import Collection
 from pathlib import Path
 
+from paas.sources.errors import SourceError
+from paas.sources.tar_headers import BoundedTar
+
 BLOCK = 512
 SIZE_MAX = 256 * 1024
 
@@ -19,21 +22,27 @@ class Unreadable(ValueError):
     """An archive that is none."""
 
 
+class TooLarge(ValueError):
+    """`name` is the path that was asked for, `size` its bytes."""
+
+    def __init__(self, name: str, size: int, most: int) -> None:
+        super().__init__(f"{name} has {size} bytes; at most {most} are read.")
+        self.name = name
+
+
 def read_files(tar: Path, names: Collection[str], most: int = SIZE_MAX) -> dict[str, bytes]:
-    """Return the files of these paths. Raises ValueError for one that is too large, Unreadable for no archive."""
+    """Return the files of these paths. Raises TooLarge for one that is, Unreadable for what is no plain tar."""
     try:
         with tar.open("rb") as file:
-            plain = file.read(BLOCK)[257:262] == b"ustar"
-        found = _walk(tar, names) if plain else _slowly(tar, names)
-    except (OSError, ValueError, tarfile.TarError, EOFError) as error:
+            ustar = file.read(BLOCK)[257:262] == b"ustar"
+        return _walk(tar, names, most) if ustar else _slowly(tar, names, most)
+    except TooLarge:
+        raise
+    except (OSError, ValueError, tarfile.TarError, EOFError, SourceError) as error:
         raise Unreadable(f"The source archive cannot be read: {error}.") from error
-    for name, data in found.items():
-        if len(data) > most:
-            raise ValueError(f"{name} has {len(data)} bytes; at most {most} are read.")
-    return found
 
 
-def _walk(tar: Path, names: Collection[str]) -> dict[str, bytes]:
+def _walk(tar: Path, names: Collection[str], most: int) -> dict[str, bytes]:
     wanted = {name.encode(): name for name in names}
     found: dict[str, bytes] = {}
     with tar.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -47,6 +56,8 @@ def _walk(tar: Path, names: Collection[str]) -> dict[str, bytes]:
             prefix = header[345:500].rstrip(b"\0").removeprefix(b"./")
             path = prefix + b"/" + path if prefix else path
             if kind in (b"0", b"\0") and path in wanted:
+                if size > most:
+                    raise TooLarge(wanted[path], size, most)
                 found[wanted[path]] = data[place + BLOCK : place + BLOCK + size]
             place += BLOCK + -(-size // BLOCK) * BLOCK
     return found
@@ -60,13 +71,16 @@ def _number(field: bytes) -> int:
     return int(text, 8) if text else 0
 
 
-def _slowly(tar: Path, names: Collection[str]) -> dict[str, bytes]:
+def _slowly(tar: Path, names: Collection[str], most: int) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
-    with tarfile.open(tar, "r|*") as archive:
-        for member in archive:
+    with BoundedTar.open(tar, "r:") as archive:
+        for member in archive.each():
             name = member.name.removeprefix("./")
-            content = archive.extractfile(member) if member.isreg() and name in names else None
+            if not member.isreg() or name not in names:
+                continue
+            if member.size > most:
+                raise TooLarge(name, member.size, most)
+            content = archive.extractfile(member)
             if content is not None:
-                found[name] = content.read(SIZE_MAX + 1)
-            archive.members = []  # type: ignore[attr-defined]  # a long archive must not be kept in memory
+                found[name] = content.read()
     return found

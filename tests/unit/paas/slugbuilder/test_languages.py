@@ -2,10 +2,12 @@
 
 import io
 import tarfile
+import tracemalloc
 
 import pytest
 
 from paas.controller.services.languages import bound_to
+from paas.slugbuilder import language_detection
 from paas.slugbuilder.buildpacks import BUILDPACKS
 from paas.slugbuilder.language_definitions import LANGUAGES
 from paas.slugbuilder.language_detection import needed_languages
@@ -59,6 +61,49 @@ def test_what_is_no_archive_needs_nothing(tmp_path):
     path = tmp_path / "source.tar"
     path.write_bytes(b"no tar")
     assert needed_languages(path, ()) == ()
+
+
+def headers(*members: tuple[bytes, int, bytes]) -> bytes:
+    """Headers alone: a kind, the size that it claims, and what follows in whole blocks."""
+    found = b""
+    for kind, size, after in members:
+        info = tarfile.TarInfo("go.mod")
+        info.type, info.size = kind, size
+        found += info.tobuf(tarfile.GNU_FORMAT) + after.ljust(-(-len(after) // 512) * 512, b"\0")
+    return found
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        headers((tarfile.XHDTYPE, 8 * 1024**3, b"")),
+        headers((tarfile.GNUTYPE_LONGNAME, 8 * 1024**3, b"")),
+        headers((tarfile.XGLTYPE, 512 * 1024, b"9 a=bcde\n")),
+        headers(*[(tarfile.XHDTYPE, 9, b"9 a=bcde\n")] * 5000),
+        headers((tarfile.REGTYPE, -1024, b"")) + headers((tarfile.REGTYPE, 0, b"")),
+    ],
+    ids=["attributes", "long name", "global attributes", "a chain of headers", "negative size"],
+)
+@pytest.mark.timeout(20)
+def test_a_tar_of_bombs_is_not_read_on(tmp_path, data):
+    path = tmp_path / "source.tar"
+    with path.open("wb") as file:
+        file.write(data)
+        file.truncate(9 * 1024**3)  # all of what it claims is there, as zeros
+    tracemalloc.start()
+    try:
+        assert needed_languages(path, ()) == ()
+        assert tracemalloc.get_traced_memory()[1] < 8 * 1024**2
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_many_files_in_a_root_names_are_seen_and_little_content(tmp_path, monkeypatch):
+    monkeypatch.setattr(language_detection, "MOST_CONTENT", 10)
+    files = {"project.toml": GROUP, "go.mod": "module x"}
+    assert needed_languages(tar_of(tmp_path, files), ()) == ("go",), (
+        "project.toml is seen without its content"
+    )
 
 
 def test_every_language_has_a_buildpack_of_its_name():
