@@ -239,7 +239,7 @@ class WantedState(Struct):
     the peers. `network` tells platforms on the same machines apart (the VXLAN network identifier). `apps` names
     owners for DNS: `web.NAME.internal`; an owner without a name goes by its id. `egress` says where owners may go;
     who is not in it may go everywhere. `build_egress` is the same for their builds. `networks` join owners. All three
-    change live.
+    change live. `leaving` are those of the instances that still run and take nothing new: no name leads to them.
     """
 
     generation: int
@@ -251,6 +251,7 @@ class WantedState(Struct):
     egress: dict[str, Egress] = {}
     build_egress: dict[str, Egress] = {}
     networks: tuple[Network, ...] = ()
+    leaving: tuple[str, ...] = ()
 
 
 class JobInput(Struct):

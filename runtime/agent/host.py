@@ -308,17 +308,19 @@ class Host:
         )
 
     def look_up(self, owner: str, name: str) -> list[str] | None:
-        """Return the addresses of healthy instances behind a name, here and on other hosts, as of now."""
+        """Return the addresses of healthy instances behind a name, here and on other hosts, as of now. One that is
+        about to be stopped is left out before its state says so, which takes a second."""
+        wanted = self.wanted
+        asked_for = {spec.container.id for spec in self.running.instances} - set(wanted.leaving)
         here = (
             Member(
                 owner=instance.spec.container.owner,
                 address=instance.status.address,
                 name=instance.spec.container.name,
-                up=instance.status.state is InstanceState.UP,
+                up=instance.status.state is InstanceState.UP and id_ in asked_for,
             )
-            for instance in self.instances.values()
+            for id_, instance in self.instances.items()
         )
-        wanted = self.wanted
         return resolve(name, owner, wanted.apps, (*here, *wanted.members), wanted.networks)
 
     def tell_network(self, network: HostNetwork) -> None:

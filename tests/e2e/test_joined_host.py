@@ -25,7 +25,7 @@ from tests.e2e.platform import PORTS, ROOT, Platform, repository, until
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 SERVER = """
-import json, os, signal, socket, threading, urllib.request
+import json, os, signal, socket, threading, time, urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 def own():
@@ -36,6 +36,14 @@ def own():
 def peers():
     found = socket.getaddrinfo('web.' + os.environ['APP'] + '.internal', 80, socket.AF_INET)
     return sorted({one[4][0] for one in found})
+
+last = {}  # when an address was asked for that the names still had
+
+def watch():
+    for _ in range(900):
+        asked = time.time()
+        last.update((address, asked) for address in peers())
+        time.sleep(0.05)
 
 def ask(address):
     url = f"http://{address}:{os.environ['PORT']}/"
@@ -56,6 +64,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.startswith('/way/'):
             host, port = self.path.split('/')[2:]
             said['way'] = way(host, int(port))
+        if self.path == '/watch':
+            if not last:
+                threading.Thread(target=watch, daemon=True).start()
+            said['last'] = dict(last)
         if self.path == '/peers':
             said['peers'] = [ask(address) for address in peers()]
         body = json.dumps(said).encode()
@@ -70,7 +82,11 @@ class Server(ThreadingHTTPServer):
     def handle_error(self, *words): pass
 
 server = Server(('0.0.0.0', int(os.environ['PORT'])), Handler)
-signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+def end(*_):
+    print('asked to end at', time.time(), flush=True)
+    threading.Thread(target=server.shutdown).start()
+
+signal.signal(signal.SIGTERM, end)
 print('listening as', os.environ['DYNO'], 'at', own(), flush=True)
 server.serve_forever()
 """
@@ -174,7 +190,7 @@ def both(free_ports: Callable[[int], list[int]], tmp_path_factory: pytest.TempPa
         try:
             platform.start()
             two = Two(platform, far)
-            _join(two)
+            join(two)
             source = repository(tmp_path_factory.mktemp("wide") / "app", files=FILES)
             assert platform.api("POST", "/apps", {"name": two.app}).status == 201
             platform.api("PATCH", f"/apps/{two.app}/config-vars", {"APP": two.app})
@@ -191,7 +207,7 @@ def both(free_ports: Callable[[int], list[int]], tmp_path_factory: pytest.TempPa
                 platform.remove()
 
 
-def _join(two: Two) -> None:
+def join(two: Two) -> None:
     said = two.paas("hosts:token", "--ttl", "10m")
     command = next(line.strip() for line in said.splitlines() if "script/join" in line)
     two.far.join(command)
@@ -215,6 +231,39 @@ def test_names_lead_from_one_host_to_the_other_and_back(two: Two) -> None:
         return crossing == {(False, False), (False, True), (True, False), (True, True)}
 
     until(both_ways, 30, "instances on each host reach those on the other by name")
+
+
+def test_no_name_leads_to_an_instance_that_was_asked_to_end(two: Two) -> None:
+    """Its host knows before the instance does; the other host is told at the same time, which nothing waits for."""
+    known = {row["name"]: "" for row in two.instances()}
+
+    def all_watch() -> bool:
+        answers = two.seen("/watch")
+        known.update((one["dyno"], one["address"]) for one in answers)
+        return {one["dyno"] for one in answers if len(one["last"]) == 4} == set(known)
+
+    until(all_watch, 30, "every instance looks for the others")
+    two.paas("scale", "web=3", "-a", two.app)
+    until(lambda: len(two.instances()) == 3, 60, "one has gone")
+    (name,) = set(known) - {row["name"] for row in two.instances()}
+    gone = known[name]
+
+    def ended() -> list[float]:
+        lines = two.paas("logs", "-n", "1000", "-a", two.app).splitlines()
+        return [float(line.split()[-1]) for line in lines if f"app[{name}]: asked to end at" in line]
+
+    until(ended, 20, "its log tells when")
+    beside = [one for one in two.seen("/watch") if two.is_far(one["address"]) == two.is_far(gone)]
+    assert beside
+    assert max(one["last"][gone] for one in beside) < ended()[-1]
+    until(lambda: (found := names(two)) and all(gone not in one for one in found), 20, "no name leads to it")
+    two.paas("scale", "web=4", "-a", two.app)
+    two.settled()
+
+
+def names(two: Two) -> list[list[str]]:
+    """What each instance that answers finds by the app's name."""
+    return [one["peers"] for one in two.seen("/peers")]
 
 
 def test_logs_and_exec_work_there(two: Two) -> None:

@@ -22,6 +22,7 @@ def wanted_state(host_id: UUID) -> WantedState:
     """Return everything the host must run, and who its peers are. All is read in one transaction."""
     host = Host.objects.get(id=host_id)
     instances = Instance.objects.filter(host=host).exclude(wanted=Instance.Wanted.STOP).order_by("created_at")
+    leaving = tuple(str(one.id) for one in instances if one.wanted == Instance.Wanted.DRAIN)
     specs = tuple(decode(decrypt(instance.spec), InstanceSpec) for instance in instances)
     peers = _peers(host)
     known = ways()
@@ -35,6 +36,7 @@ def wanted_state(host_id: UUID) -> WantedState:
         egress=known.egress,
         build_egress=known.build_egress,
         networks=known.networks,
+        leaving=leaving,
     )
 
 

@@ -32,6 +32,7 @@ class _Effects:
     """What a plan's actions ask of the rest of the transaction."""
 
     hosts: set[UUID] = field(default_factory=set)  # their wanted state changes
+    names: bool = False  # what every host tells of an app's names changes
     routes: bool = False
     cut_over: list[UUID] = field(default_factory=list)  # deployments that the next route table carries
 
@@ -47,7 +48,7 @@ def reconcile_app(app_id: UUID) -> int:
     app = lock_app_if_there(app_id)
     if app is None:
         return 0
-    lock_hosts()
+    hosts = lock_hosts()
     lock_instances(Instance.objects.filter(app=app))
     effects, taken = _Effects(), 0
     for _ in range(ROUNDS):
@@ -58,7 +59,7 @@ def reconcile_app(app_id: UUID) -> int:
     if effects.routes or effects.cut_over:
         version = deployments.bump_routes()
         Deployment.objects.filter(id__in=effects.cut_over).update(table_version=version)
-    deployments.touch_hosts(effects.hosts)
+    deployments.touch_hosts({one.id for one in hosts} if effects.names else effects.hosts)
     return taken
 
 
@@ -82,9 +83,8 @@ def _apply(app: App, action: model.Action, effects: _Effects) -> None:
         case model.Resize():
             effects.hosts.add(_resize(action, now))
         case model.Drain(instance, reason):
-            Instance.objects.filter(id=instance, wanted="run").update(
-                wanted="drain", wanted_since=now, reason=reason
-            )
+            running = Instance.objects.filter(id=instance, wanted="run")
+            effects.names |= running.update(wanted="drain", wanted_since=now, reason=reason) > 0
             effects.routes = True
         case model.Stop(instance, reason):
             found = Instance.objects.filter(id=instance).exclude(wanted="stop")

@@ -78,6 +78,7 @@ def test_instances_elsewhere_are_members_up_while_they_serve(
     assert wanted_state(one.host.id).members == ()
     Instance.objects.filter(id=first.id).update(wanted=Instance.Wanted.DRAIN)
     assert not wanted_state(two.host.id).members[0].up
+    assert wanted_state(one.host.id).leaving == (str(first.id),)
 
 
 def test_the_network_has_a_number_that_fits() -> None:

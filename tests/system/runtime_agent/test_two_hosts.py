@@ -136,6 +136,9 @@ def test_names_lead_to_healthy_instances_here_and_there(hosts: Hosts) -> None:
     one.give((one.peer, two.peer), ill, network=4711, apps=apps)
     own = one.addresses()["a-red"]
     eventually(lambda: one.ask("a-red", "resolve", "web.red.internal") == own, 2)
+    one.give((one.peer, two.peer), two.members(), network=4711, apps=apps, leaving=("a-red",))
+    there = two.addresses()["b-red"]
+    eventually(lambda: one.ask("a-red", "resolve", "web.red.internal") == there, 2)
 
 
 @pytest.mark.alone
