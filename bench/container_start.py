@@ -122,7 +122,8 @@ def bare_crun(bench: Bench) -> Case:
     layout = bench.engine._layout
     bundle, state = layout.home / "bare", layout.run / "bare-state"
     bundle.mkdir()
-    config = json.loads((layout.bundle(spec.id) / "config.json").read_bytes())
+    written = layout.bundle(spec.id) / "config.json"
+    config = json.loads(bench.engine._mounts.call(written.read_bytes))
     config["linux"]["cgroupsPath"] = layout.cgroup_of("bare")
     (bundle / "config.json").write_text(json.dumps(config))
 

@@ -7,7 +7,6 @@ In: nothing (root).  Out: a table on stdout: plain namespaces, routes and VXLAN,
 
 from __future__ import annotations
 
-import json
 import statistics
 import subprocess
 import sys
@@ -17,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "system" / "runtime_agent"))
 
 from two_hosts import SimulatedHost, eventually, two_hosts
+
+from runtime.container import storage
 
 SECONDS = 2.0
 TRIPS = 500
@@ -85,9 +86,10 @@ def between_containers(one: SimulatedHost, two: SimulatedHost) -> list[float]:
 
 
 def container_pid(host: SimulatedHost) -> int:
-    (record,) = (host.home / "c").glob("*/record.json")
-    pid: int = json.loads(record.read_text())["pid"]
-    return pid
+    (file,) = (host.home / "c").iterdir()
+    record = storage.load(file)
+    assert record is not None
+    return record.pid
 
 
 def join(one: SimulatedHost, two: SimulatedHost) -> None:

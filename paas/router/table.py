@@ -13,8 +13,6 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from runtime import shapes
-
 T = TypeVar("T")
 
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
@@ -162,4 +160,4 @@ def encode(value: Struct) -> bytes:
 
 def decode(data: bytes, type_: type[T]) -> T:
     """Read JSON into `type_`. Raises `ValueError` (msgspec.ValidationError) naming the field that is wrong."""
-    return shapes.decode(data, type_)
+    return msgspec.json.decode(data, type=type_)

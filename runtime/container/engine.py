@@ -79,7 +79,7 @@ class CrunEngine(Keeping, Networking, Visiting):
         self._mounts.call(remove_leftovers, parts, records)
         for record in records:
             members = parts.cgroups.processes(self._layout.cgroup_of(record.id))
-            execs.end_leftovers(self._layout.bundle(record.id), members)
+            self._mounts.call(execs.end_leftovers, self._layout.bundle(record.id), members)
             self._settle(record.id)
 
     def close(self, *, remove: bool) -> None:
@@ -155,7 +155,8 @@ class CrunEngine(Keeping, Networking, Visiting):
                 process.send(record.pid, record.pid_started, SIGKILL)
                 self._update(record, exit=exits.not_started(failure, time.time()))
                 raise EngineError(f"The container could not be started: {failure}")
-            self._mounts.call(hooks.run_started, self._layout.bundle(container), container, record.pid)
+            late, bundle = self._layout.late_hooks_of(container), self._layout.bundle(container)
+            self._mounts.call(hooks.run_started, late, bundle, container, record.pid)
             self._update(record, started_at=time.time())
 
     def kill(self, container: str, signal: int) -> None:

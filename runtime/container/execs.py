@@ -43,9 +43,10 @@ class RuntimeExecution:
     ) -> None:
         self._runtime = runtime
         self._group = group
-        self._pid_file = pid_file
+        self._pid_file = pid_file.name
         self._terminal = terminal
         self.pid = int(pid_file.read_text())
+        self._bundle = os.open(pid_file.parent, os.O_PATH | os.O_CLOEXEC)  # it is seen inside only
         self._started = process.start_time(self.pid)
         self.supervisor = runtime.pid
         self.tty = terminal >= 0
@@ -84,7 +85,11 @@ class RuntimeExecution:
         if self.tty:
             os.close(self._terminal)
             self.tty, self._terminal = False, -1
-        self._pid_file.unlink(missing_ok=True)
+        if self._bundle >= 0:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._pid_file, dir_fd=self._bundle)
+            os.close(self._bundle)
+            self._bundle = -1
         process.reap_members(self._group, _REAP_TAKES)
 
 

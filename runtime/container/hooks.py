@@ -146,29 +146,31 @@ def joined(first: Hooks, second: Hooks) -> Hooks:
     }
 
 
-def keep_aside(bundle: Path, document: dict[str, Any]) -> dict[str, Any]:
-    """Write down the hooks that are run here, before anything is made; return config.json with the runtime's alone."""
+def keep_aside(place: Path, document: dict[str, Any]) -> dict[str, Any]:
+    """Write down the hooks that are run here, before anything is made; return config.json with the runtime's alone.
+    `place`: a folder that a reboot does not empty, made if there are any."""
     hooks: Hooks = document.get("hooks", {})
     for stage in (POSTSTART, POSTSTOP):
         if hooks.get(stage):
-            (bundle / f"{stage}.json").write_text(json.dumps(hooks[stage]))
+            place.mkdir(mode=0o700, exist_ok=True)
+            (place / f"{stage}.json").write_text(json.dumps(hooks[stage]))
     kept = {stage: those for stage, those in hooks.items() if stage not in (POSTSTART, POSTSTOP)}
     rest = {name: value for name, value in document.items() if name != "hooks"}
     return rest | ({"hooks": kept} if kept else {})
 
 
-def run_started(bundle: Path, container: str, pid: int) -> None:
+def run_started(place: Path, bundle: Path, container: str, pid: int) -> None:
     """Run those after the start; nothing when there are none, or they ran before. A failing one stops nothing."""
-    _run_stage(bundle, container, POSTSTART, {"status": "running", "pid": pid})
+    _run_stage(place, bundle, container, POSTSTART, {"status": "running", "pid": pid})
 
 
-def run_ended(bundle: Path, container: str) -> None:
+def run_ended(place: Path, bundle: Path, container: str) -> None:
     """Run those for the end, once the container is gone; nothing when there are none. A failing one stops no other."""
-    _run_stage(bundle, container, POSTSTOP, {"status": "stopped", "pid": 0})
+    _run_stage(place, bundle, container, POSTSTOP, {"status": "stopped", "pid": 0})
 
 
-def _run_stage(bundle: Path, container: str, stage: str, told: dict[str, Any]) -> None:
-    file = bundle / f"{stage}.json"
+def _run_stage(place: Path, bundle: Path, container: str, stage: str, told: dict[str, Any]) -> None:
+    file = place / f"{stage}.json"
     try:
         hooks = json.loads(file.read_bytes())
     except (OSError, ValueError):

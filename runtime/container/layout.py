@@ -29,7 +29,19 @@ class Layout:
 
     @property
     def bundles(self) -> Path:
+        """What belongs to a run of a container: in memory, gone at a reboot. Seen in the mount namespace only."""
+        return self.run / "b"
+
+    @property
+    def records(self) -> Path:
+        """A file per container, from before its start until after its removal, over a reboot too. A folder there is
+        the bundle, with the record, of one that an earlier version made."""
         return self.home / "c"
+
+    @property
+    def late_hooks(self) -> Path:
+        """A folder for each container that has hooks of the operator which the agent itself runs."""
+        return self.home / "hooks"
 
     @property
     def state(self) -> Path:
@@ -87,7 +99,16 @@ class Layout:
         return self.run / "c"
 
     def bundle(self, container: str) -> Path:
-        return self.bundles / container
+        old = self.records / container
+        return old if old.is_dir() else self.bundles / container
+
+    def record(self, container: str) -> Path:
+        place = self.records / container
+        return place / "record.json" if place.is_dir() else place
+
+    def late_hooks_of(self, container: str) -> Path:
+        old = self.records / container
+        return old if old.is_dir() else self.late_hooks / container
 
     def work(self, container: str) -> Path:
         return self.works / container
@@ -107,7 +128,8 @@ class Layout:
         """Return the directories on disk that must exist."""
         home = self.home
         return (
-            self.bundles,
+            self.records,
+            self.late_hooks,
             self.exits,
             self.logs,
             self.scratch,

@@ -90,7 +90,7 @@ class Ledger:
                     del self._making[owner]
 
     def _maker(self, container: str) -> runtimes.Runtime:
-        return runtimes.maker_of(self._layout, container, self._parts.runtime)
+        return self._mounts.call(runtimes.maker_of, self._layout, container, self._parts.runtime)
 
     def _existing(self, container: str) -> Record:
         try:
@@ -107,7 +107,7 @@ class Ledger:
     def _update(self, record: Record, **changes: object) -> Record:
         changed = msgspec.structs.replace(record, **changes)
         try:
-            storage.save(self._layout.bundle(record.id), changed)
+            storage.save(self._layout.record(record.id), changed)
         except OSError as error:
             raise EngineError(f"The state of {record.id} could not be written: {error}.") from error
         self._records[record.id] = changed

@@ -44,7 +44,6 @@ class MountNamespace:
         """Enter the pinned namespace, or make and pin a new one."""
         if self._pool is not None:
             return
-        self.run_directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         made = not self._is_pinned()
         if made:
             self._make()
@@ -122,6 +121,7 @@ class MountNamespace:
     def _make(self) -> None:
         """A short-lived thread makes the namespace; this one pins it from outside, while the thread waits."""
         self._unpin()
+        self.run_directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The kernel pins a mount namespace only on a private mount: a copy of it inside would be a cycle.
         syscalls.mount(str(self._directory), self._directory, "", syscalls.MS_BIND)

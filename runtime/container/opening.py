@@ -21,7 +21,7 @@ from runtime.container.parts import Parts
 from runtime.container.port import EngineError
 from runtime.container.runtimes import Runtimes, maker_of
 from runtime.container.sealed import Sealed
-from runtime.container.storage import Record, load
+from runtime.container.storage import Record, load_all
 from runtime.container.unmaking import kill_group, unmake
 from runtime.images import hoststack, squashfs
 from runtime.images.shifting import Lowers, Shift
@@ -60,6 +60,7 @@ def open_parts(
     for directory in layout.directories():
         directory.mkdir(mode=0o700, exist_ok=True)
     mounts.open()
+    mounts.call(layout.bundles.mkdir, mode=0o700, exist_ok=True)
     names = rules.names_of(config.tag)
     namespaces = UserNamespaces()
     run = layout.run
@@ -112,7 +113,7 @@ def open_parts(
     cgroups.weigh(layout.cgroup, _TENANTS_SHARES)
     cgroups.weigh(layout.shims, _SHIMS_SHARES, _SHIMS_CORES * (os.cpu_count() or 1))
     seccomp.compile_bpf()
-    records = _load_records(layout)
+    records = load_all(layout)
     _open_network(parts, config, records, mounts)
     return parts, records
 
@@ -122,7 +123,8 @@ def remove_leftovers(parts: Parts, records: tuple[Record, ...]) -> None:
     layout, known = parts.layout, {record.id for record in records}
     parts.volumes.adopt(key for record in records for key in record.volumes)
     parts.data.recover((key, record.id, record.name) for record in records for key in record.data)
-    for container in _names(layout.bundles, layout.works) - known:
+    places = (layout.records, layout.late_hooks, layout.bundles, layout.works)
+    for container in _names(*places) - known:
         unmake(parts, container, None)
     for state in layout.states():
         for container in {entry.name for entry in state.iterdir() if entry.is_dir()} - known:
@@ -151,11 +153,6 @@ def _check_config(config: EngineConfig) -> None:
         rules.normalize((config.subnet, *config.blocked))
     except ValueError as error:
         raise EngineError(f"An address in the agent's settings is malformed: {error}.") from error
-
-
-def _load_records(layout: Layout) -> tuple[Record, ...]:
-    loaded = (load(bundle) for bundle in sorted(layout.bundles.iterdir()))
-    return tuple(record for record in loaded if record is not None)
 
 
 def _open_network(
@@ -188,8 +185,8 @@ def _network(config: EngineConfig, layout: Layout) -> CniNetwork | None:
         chain = conf.find(config.cni_conf_dir, config.cni)
     except ValueError as error:
         raise EngineError(f"PAAS_AGENT_CNI cannot be used: {error}") from error
-    places = (Attachments(layout.cni), layout.run / "net", layout.cni_prefix)
-    return CniNetwork(chain, config.cni_bin_dir, *places, config.cni_seconds)
+    attachments = Attachments(layout.cni)
+    return CniNetwork(chain, config.cni_bin_dir, attachments, layout.run / "net", layout.cni_prefix)
 
 
 def _open_cni(parts: Parts, networked: list[Record], mounts: MountNamespace) -> None:

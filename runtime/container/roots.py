@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from runtime.container import bundle, rootfs
 from runtime.container.foreign import Foreign
 from runtime.container.owners import APP_UID
+from runtime.container.parts import Parts, Request
 from runtime.container.port import Bind, EngineError, VolumeBind
-
-if TYPE_CHECKING:
-    from runtime.container.parts import Parts, Request
 
 _SMALLEST_LAYER = 1024**2
 

@@ -1,14 +1,17 @@
 """What the engine remembers of a container across its own restarts.
 
-In: `Record` values.  Out: the same values, read back from `BUNDLE/record.json`, written whole or not at all.
+In: `Record` values.  Out: the same values, read back from the container's file: the last whole line of it counts.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 from pathlib import Path
 
+from runtime.container.layout import Layout
 from runtime.container.port import EngineError
 from runtime.model import ExitInfo, Struct, decode, encode
 
@@ -61,16 +64,34 @@ def write_atomically(file: Path, data: bytes, mode: int = 0o600) -> None:
     draft.replace(file)
 
 
-def save(bundle: Path, record: Record) -> None:
-    """Write the record. Not synced to disk: after a power cut the process it speaks of is gone anyway."""
-    draft = bundle / ".record.json"
-    draft.write_bytes(encode(record))
-    draft.replace(bundle / "record.json")
+def save(file: Path, record: Record) -> None:
+    """Add the record to its file. Not synced to disk: after a power cut the process it speaks of is gone anyway.
 
-
-def load(bundle: Path) -> Record | None:
-    """Read the record of a bundle; None when it was never finished."""
+    A further line, not a new file in place of the old: to make a file is what costs most on ext4, which steps over
+    every number of one that was removed lately.
+    """
+    line = b"\n%b\n" % encode(record)  # a line of its own even after one that a full disk cut short
+    fd = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        return decode((bundle / "record.json").read_bytes(), Record)
-    except (FileNotFoundError, ValueError):
+        if os.write(fd, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
+    finally:
+        os.close(fd)
+
+
+def load(file: Path) -> Record | None:
+    """Read the record of a container; None when it was never finished."""
+    try:
+        lines = file.read_bytes().splitlines()
+    except FileNotFoundError:
         return None
+    for line in reversed(lines):
+        with contextlib.suppress(ValueError):
+            return decode(line, Record)
+    return None
+
+
+def load_all(layout: Layout) -> tuple[Record, ...]:
+    """Read what there is of a host's containers."""
+    loaded = (load(layout.record(path.name)) for path in sorted(layout.records.glob("*")))
+    return tuple(record for record in loaded if record is not None)

@@ -13,7 +13,6 @@ from typing import Protocol
 
 import msgspec
 
-from runtime import shapes
 from runtime.container import conmon, hooks, process, rootfs, runtimes
 from runtime.container.cgroup import CgroupV1, CgroupV2
 from runtime.container.layout import Layout
@@ -54,19 +53,22 @@ def unmake(parts: Household, container: str, record: Record | None) -> None:
         process.wait_gone(record.conmon_pid, record.conmon_started, _CONMON_GRACE)
         process.end(record.conmon_pid, record.conmon_started, _CONMON_GRACE)
     kill_group(parts.cgroups, layout.cgroup_of(container))
-    hooks.run_ended(directory, container)
+    late = layout.late_hooks_of(container)
+    hooks.run_ended(late, directory, container)
     rootfs.dismantle(layout.work(container))
     for name in (container, f"{container}.ext4"):
         (layout.scratch / name).unlink(missing_ok=True)
     (layout.exits / container).unlink(missing_ok=True)
     shutil.rmtree(Path(maker.state, container), ignore_errors=True)
-    shutil.rmtree(directory, ignore_errors=True)
+    for folder in (late, directory):
+        shutil.rmtree(folder, ignore_errors=True)
+    layout.record(container).unlink(missing_ok=True)  # last: until then the container is known
 
 
 def has_hooks(directory: Path) -> bool:
     """Tell whether a bundle asks for commands at its start or removal, which are for the runtime to run."""
     try:
-        return bool(shapes.decode((directory / "config.json").read_bytes(), _Config).hooks)
+        return bool(msgspec.json.decode((directory / "config.json").read_bytes(), type=_Config).hooks)
     except (OSError, ValueError):
         return False
 

@@ -28,7 +28,7 @@ class Visiting(Ledger):
         return self._layout.log(storage.check_id(container))
 
     def reopen_log(self, container: str) -> None:
-        conmon.reopen_log(self._layout.bundle(storage.check_id(container)))
+        self._mounts.call(conmon.reopen_log, self._layout.bundle(storage.check_id(container)))
 
     def read_file(self, container: str, path: str, limit: int) -> bytes:
         record = self._existing(container)
@@ -51,13 +51,13 @@ class Visiting(Ledger):
     def attach(self, container: str) -> socket.socket:
         self._existing(container)
         try:
-            return conmon.connect(self._layout.bundle(container))
+            return self._mounts.call(conmon.connect, self._layout.bundle(container))
         except OSError as error:
             raise EngineError(f"Container {container} does not run.") from error
 
     def resize(self, container: str, rows: int, columns: int) -> None:
         if self._existing(container).exit is None:
-            conmon.resize(self._layout.bundle(container), rows, columns)
+            self._mounts.call(conmon.resize, self._layout.bundle(container), rows, columns)
 
     def execute(self, container: str, spec: ExecSpec) -> execs.RuntimeExecution:
         self._running(container)

@@ -30,8 +30,11 @@ _DRAFT = re.compile(r"\..+\.(new|\d+)\Z")
 
 def look(place: Place, known: Known) -> Iterator[Leftover]:
     layout = place.layout
-    for path in _unknown(layout.bundles, known.containers):
+    for path in place.see(_unknown, layout.bundles, known.containers):
         yield Leftover("bundle", str(path), "belongs to no container", partial(_unmake, place, path.name))
+    for folder in (layout.records, layout.late_hooks):
+        for path in _unknown(folder, known.containers):
+            yield Leftover("record", str(path), "is of no container", partial(_unmake, place, path.name))
     for path in place.see(_unknown_states, layout, known.containers):
         text = "belongs to no container"
         yield Leftover("runtime state", str(path), text, partial(_forget, place, path))

@@ -22,7 +22,7 @@ from runtime.container.cgroup import detect
 from runtime.container.layout import Layout
 from runtime.container.namespace import MountNamespace
 from runtime.container.owners import FIRST, WIDTH, Owners
-from runtime.container.storage import Record, load
+from runtime.container.storage import Record, load_all
 from runtime.doctor.doctor import examine
 from runtime.doctor.place import Known, Place
 from runtime.model import DoctorReport
@@ -71,7 +71,7 @@ def _agent_kept_out(state: Path) -> Iterator[bool]:
 
 
 def _known(layout: Layout, names: rules.Names, settings: Settings) -> Known:
-    records = _records(layout)
+    records = load_all(layout)
     store = Store(settings.state)
     jobs = frozenset(record.spec.container.id for record in store.load_jobs())
     told = frozenset(spec.container.id for spec in store.load_wanted().instances)
@@ -93,11 +93,6 @@ def _known(layout: Layout, names: rules.Names, settings: Settings) -> Known:
         jobs=jobs,
         starts=tuple(starts.items()),
     )
-
-
-def _records(layout: Layout) -> tuple[Record, ...]:
-    loaded = (load(bundle) for bundle in sorted(layout.bundles.glob("*")))
-    return tuple(record for record in loaded if record is not None)
 
 
 def _member(names: rules.Names, record: Record, starts: dict[str, int]) -> rules.Member:

@@ -30,7 +30,7 @@ class Process:
 
 
 def look(place: Place, known: Known) -> Iterator[Leftover]:
-    bundles = str(place.layout.bundles)
+    bundles = (str(place.layout.bundles), str(place.layout.records))
     states = tuple(map(str, (place.layout.state, *place.see(place.layout.states))))
     for one in _running():
         problem = judge(one, bundles, states, known)
@@ -42,11 +42,10 @@ def look(place: Place, known: Known) -> Iterator[Leftover]:
         yield Leftover("process", f"{program} {pid}", text, partial(process.reap, pid))
 
 
-def judge(one: Process, bundles: str, states: tuple[str, ...], known: Known) -> str:
+def judge(one: Process, bundles: tuple[str, ...], states: tuple[str, ...], known: Known) -> str:
     """Say what is wrong with a process, '' when nothing is or it is none of ours. Pure."""
-    ours = any(state in one.words for state in states) or any(
-        word.startswith(f"{bundles}/") for word in one.words
-    )
+    folders = tuple(f"{folder}/" for folder in bundles)
+    ours = any(word in states or word.startswith(folders) for word in one.words)
     if not ours or one.program not in PROGRAMS:
         return ""
     if not known.containers.intersection(one.words):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.container.storage import load
 from tests.e2e import apps
 from tests.e2e.load import Load
 from tests.e2e.platform import PORTS, Platform, commit, repository, request, until
@@ -151,11 +152,9 @@ class TestHostileApp:
     ) -> None:
         ports = [platform.port(name) for name in PORTS]
         targets = [(address, port) for address in own_addresses() for port in ports]
-        records = [
-            json.loads(file.read_text()) for file in (platform.home / "agent" / "c").glob("*/record.json")
-        ]
+        records = [record for file in (platform.home / "agent" / "c").iterdir() if (record := load(file))]
         own = platform.api("GET", f"/apps/{intruder.app}").json()["id"]
-        instances = {record["address"]: record["owner"] for record in records if record["address"]}
+        instances = {record.address: record.owner for record in records if record.address}
         targets += [(address, 8080) for address, owner in instances.items() if owner != own]
         assert len(targets) > len(ports), "there is a neighbour, too"
         targets.append(("169.254.169.254", 80))

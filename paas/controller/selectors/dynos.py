@@ -36,8 +36,7 @@ JOB_WORDS = {
 
 @dataclass(frozen=True)
 class Dyno:
-    """One container as people see it. `restarts`: runs after the first; `exit_message`: how the last ended;
-    `health_message`: why it is not healthy now."""
+    """One container as people see it. `restarts`: runs after the first; `exit_message`: how the last ended."""
 
     id: UUID
     name: str
@@ -53,7 +52,6 @@ class Dyno:
     host: str
     restarts: int = 0
     exit_message: str = ""
-    health_message: str = ""
 
 
 def dynos(app: App) -> list[Dyno]:
@@ -111,7 +109,6 @@ def _instance(one: Instance) -> Dyno:
         host=one.host.name,
         restarts=one.restarts,
         exit_message=describe_exit(info) if info else "",
-        health_message=one.health_problem,
     )
 
 

@@ -21,14 +21,13 @@ POLICY = {"default": [{"type": "insecureAcceptAnything"}]}  # whose images are t
 
 @dataclass(frozen=True)
 class Buildah:
-    """`folder` is thrown away, `store` outlives the build. `auth` is the file of credentials for registries."""
+    """`folder` is thrown away, `store` outlives the build."""
 
     folder: Path
     store: Path
     driver: str
     env: Mapping[str, str]
     output: Output
-    auth: str = ""
 
     def build(
         self, context: Path, dockerfile: Path, stage: str, arguments: Mapping[str, str],
@@ -104,7 +103,7 @@ def make_buildah(
         "CONTAINERS_REGISTRIES_CONF": str(folder / "registries.conf"),
         "REGISTRY_AUTH_FILE": str(folder / "auth.json"),
     }
-    return Buildah(folder, store, driver, env, output, auth)
+    return Buildah(folder, store, driver, env, output)
 
 
 def _registries(insecure: Sequence[str]) -> str:

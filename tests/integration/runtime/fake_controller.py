@@ -6,7 +6,8 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from runtime import shapes
+import msgspec
+
 from runtime.model import HostReport, LogBatch, LogLine, ReportReply, WantedState, decode, encode
 
 TOKEN = "controller-token-0123456789"
@@ -82,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
             newer = wanted is not None and wanted.generation > report.generation
             self._answer(200, encode(ReportReply(wanted=wanted if newer else None)))
         elif self.path.endswith("/logs"):
-            self.owner.batches.extend(shapes.decode(body, list[LogBatch]))
+            self.owner.batches.extend(msgspec.json.decode(body, type=list[LogBatch]))
             self._answer(204, b"")
         else:
             self._answer(404, b"")

@@ -21,6 +21,7 @@ from runtime.container.owners import Owners
 from runtime.container.port import VolumeBind
 from runtime.model import ExitReason, NetworkMode
 from tests.system.runtime.conftest import Host, collect_orphans, make_config, traces
+from tests.system.runtime.records import after_a_reboot, record_of
 
 pytestmark = pytest.mark.system
 
@@ -153,7 +154,7 @@ def test_half_made_leftovers_are_removed(config: EngineConfig, open_host: Callab
     script = """
 start('whole', 'sleep 600')
 start('half', 'sleep 600', volumes=(VolumeBind(name='cache', target='/cache', size_bytes=2**24),))
-Path(sys.argv[1], 'c/half/record.json').unlink()
+Path(sys.argv[1], 'c/half').unlink()
 print('ready', flush=True)
 time.sleep(60)
 """
@@ -200,7 +201,7 @@ def test_a_killed_supervisor_means_lost(config: EngineConfig, open_host: Callabl
     host = open_host(config)
     container = host.start("/bin/sleep", "600")
     pid = next(observed.pid for observed in host.engine.list())
-    os.kill(int((config.home / "c" / container / "conmon.pid").read_text()), signal.SIGKILL)
+    os.kill(record_of(config.home, container).conmon_pid, signal.SIGKILL)
     ended, _ = host.finish(container)
     assert ended.reason is ExitReason.LOST
     deadline = time.monotonic() + 5
@@ -218,12 +219,7 @@ def test_after_a_reboot_everything_is_lost_and_deletable(
     host.engine.kill(container, signal.SIGKILL)
     host.finish(container)
     host.engine.close(remove=False)
-    record = config.home / "c" / container / "record.json"
-    text = record.read_text()
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    start, _, _ = text.partition(',"exit":')
-    record.write_text(start.replace(boot, "another-boot") + ',"exit":null}')
-    (config.home / "exits" / container).unlink()
+    after_a_reboot(config.home, container)
     second = CrunEngine(config)
     second.open()
     try:

@@ -128,7 +128,8 @@ def test_limits_are_the_lesser_of_both(host: Host, bundle: Path) -> None:
         bundle=str(config), rootfs=Rootfs(), network=NONE, limits=Limits(memory_bytes=32 * 2**20)
     )
     host.engine.create(container)
-    written = json.loads((host.config.home / "c" / container.id / "config.json").read_text())
+    config = host.engine._layout.bundle(container.id) / "config.json"
+    written = json.loads(host.engine._mounts.call(config.read_text))
     assert written["linux"]["resources"]["memory"]["limit"] == 32 * 2**20
     assert written["linux"]["resources"]["devices"] == [{"allow": False, "access": "rwm"}]
     host.engine.delete(container.id)
@@ -269,7 +270,7 @@ engine.open()
 for name in ('whole', 'half'):
     engine.create(ContainerSpec(id=name, owner='o', name=name, rootfs=Rootfs(host=True), argv=('/bin/sleep', '600')))
     engine.start(name)
-Path(home, 'c/half/record.json').unlink()
+Path(home, 'c/half').unlink()
 print('ready', flush=True)
 time.sleep(60)
 """

@@ -113,7 +113,7 @@ def test_a_stray_supervisor_with_its_container(patient: Patient) -> None:
     stray = patient.host.start("/bin/sleep", "600")
     record = patient.engine._records[stray]
     del patient.engine._records[stray]  # as if its record had been lost
-    (patient.home / "c" / stray / "record.json").unlink()
+    (patient.home / "c" / stray).unlink()
     slot = patient.engine._parts.pool.slot(record.slot, record.address)
     patient.engine._parts.pool._live.pop(record.slot)
     found_and_repaired(
@@ -141,7 +141,7 @@ def test_a_stray_supervisor_with_its_container(patient: Patient) -> None:
 def test_a_second_supervisor_of_a_living_container(patient: Patient, tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text("read line\n")
-    bundle = str(patient.home / "c" / patient.container)
+    bundle = str(patient.engine._layout.bundle(patient.container))
     words = ["conmon", str(script), "-c", patient.container, "-b", bundle]
     with subprocess.Popen(words, executable="/bin/sh", stdin=subprocess.PIPE) as second:
         try:
@@ -156,7 +156,7 @@ def test_a_second_supervisor_of_a_living_container(patient: Patient, tmp_path: P
 
 
 def test_a_stale_mount_outside(patient: Patient) -> None:
-    place = patient.home / "c" / patient.container / "stale"
+    place = patient.home / "logs" / "stale"
     place.mkdir()
     syscalls.mount("stale", place, "tmpfs", 0, "size=1m")
     try:

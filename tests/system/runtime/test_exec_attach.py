@@ -158,8 +158,8 @@ def test_what_cannot_be_run_is_said_in_words_and_leaves_nothing(host: Any, sleep
             host.engine.execute(sleeper, ExecSpec(argv=("no-such",), tty=tty))
     with pytest.raises(EngineError, match="Say which command"):
         host.engine.execute(sleeper, ExecSpec(argv=("",)))
-    bundle = host.config.home / "c" / sleeper
-    assert list(bundle.glob("exec-*")) == []
+    bundle = host.engine._layout.bundle(sleeper)
+    assert host.engine._mounts.call(lambda: list(bundle.glob("exec-*"))) == []
 
 
 def test_the_end_of_an_exec_takes_its_children_along(host: Any, sleeper: str) -> None:

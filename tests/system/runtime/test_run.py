@@ -37,6 +37,7 @@ def test_identity_environment_and_root(host: Host) -> None:
 
 
 def test_secrets_are_in_no_command_line_and_no_readable_file(host: Host) -> None:
+    inside = host.engine._mounts.call
     container = host.start("/bin/sleep", "60", env={"KEY": "s3cr3t-value"})
     try:
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
@@ -44,12 +45,15 @@ def test_secrets_are_in_no_command_line_and_no_readable_file(host: Host) -> None
                 assert b"s3cr3t-value" not in entry.read_bytes()
             except (FileNotFoundError, ProcessLookupError):
                 continue
-        config = host.config.home / "c" / container / "config.json"
-        assert stat.S_IMODE(config.stat().st_mode) == 0o600
-        assert "s3cr3t-value" in config.read_text()
+        config = host.engine._layout.bundle(container) / "config.json"
+        assert stat.S_IMODE(inside(config.stat).st_mode) == 0o600
+        assert stat.S_IMODE(inside(config.parent.parent.stat).st_mode) == 0o700
+        assert "s3cr3t-value" in inside(config.read_text)
+        record = host.config.home / "c" / container
+        assert record.is_file() and b"s3cr3t-value" not in record.read_bytes(), "on disk"
     finally:
         host.engine.delete(container)
-    assert not config.exists()
+    assert not inside(config.exists)
 
 
 def test_stdin_is_at_its_end(host: Host) -> None:

@@ -39,6 +39,7 @@ from runtime.model import (
     WantedState,
 )
 from tests.system.runtime.bundles import change, make_bundle
+from tests.system.runtime.records import record_of
 
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[3]
@@ -168,7 +169,7 @@ def test_a_killed_process_is_seen_at_once_and_started_again(agent: RealAgent) ->
     client = agent.start()
     client.put_wanted(WantedState(generation=1, instances=(web("i1"),)))
     in_state(client, "i1", InstanceState.UP, 20)
-    pid = next(int(path.read_text()) for path in agent.home.glob("c/i1/pidfile"))
+    pid = record_of(agent.home, "i1").pid
     began = time.time()
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: (status := status_of(client, "i1")) and status.restarts == 1, 20)
@@ -270,7 +271,7 @@ def test_an_instance_whose_supervisor_was_killed_is_replaced(agent: RealAgent) -
     client = agent.start()
     client.put_wanted(WantedState(generation=1, instances=(web("i1"),)))
     first = in_state(client, "i1", InstanceState.UP, 20)
-    os.kill(int((agent.home / "c" / "i1" / "conmon.pid").read_text()), signal.SIGKILL)
+    os.kill(record_of(agent.home, "i1").conmon_pid, signal.SIGKILL)
     eventually(lambda: (status := status_of(client, "i1")) and status.restarts == 1, 20)
     second = in_state(client, "i1", InstanceState.UP, 20)
     assert (second.last_exit.reason, second.started_at > first.started_at) == (ExitReason.LOST, True)

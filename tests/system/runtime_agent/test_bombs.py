@@ -23,6 +23,7 @@ from forgery import SEND, packet
 from test_agent_real import RealAgent
 
 from runtime.client import AgentClient
+from runtime.container import storage
 from runtime.container.cgroup import detect
 from runtime.model import EventKind, HostEvent, InstanceSpec, Limits, Stream, WantedState
 
@@ -137,5 +138,5 @@ def _weight(agent: RealAgent, container: str) -> Path:
 
 
 def _pid(agent: RealAgent, container: str) -> str:
-    file = agent.home / "c" / container / "pidfile"
-    return file.read_text() if file.exists() else ""
+    record = storage.load(agent.home / "c" / container)
+    return str(record.pid) if record else ""

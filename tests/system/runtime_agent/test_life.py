@@ -27,6 +27,7 @@ from runtime.model import (
     Limits,
     WantedState,
 )
+from tests.system.runtime.records import after_a_reboot, record_of
 
 pytestmark = pytest.mark.system
 MIB = 1024**2
@@ -58,7 +59,7 @@ def test_every_way_to_end_has_its_own_reason_words_and_event(
     specs.append(steady("lost", "/bin/sleep", "600"))
     client.put_wanted(WantedState(generation=1, instances=tuple(specs)))
     in_state(client, "lost", InstanceState.UP, 30)
-    os.kill(int((agent.home / "c" / "lost" / "conmon.pid").read_text()), signal.SIGKILL)
+    os.kill(record_of(agent.home, "lost").conmon_pid, signal.SIGKILL)
 
     def ends() -> dict[str, ExitInfo]:
         found = {one.id: one.last_exit for one in client.report().instances if one.last_exit}
@@ -189,16 +190,12 @@ def test_after_a_reboot_of_the_host_everything_wanted_runs_again(agent: RealAgen
     client.put_wanted(WantedState(generation=1, instances=(web("i1"), steady("w1", "/bin/sleep", "600"))))
     for id in ("i1", "w1"):
         in_state(client, id, InstanceState.UP, 20)
-    runs = {id: int((agent.home / "c" / id / "pidfile").read_text()) for id in ("i1", "w1")}
+    runs = {id: record_of(agent.home, id) for id in ("i1", "w1")}
     agent.end(signal.SIGKILL)
-    for id in runs:
-        os.kill(int((agent.home / "c" / id / "conmon.pid").read_text()), signal.SIGKILL)
-        os.kill(runs[id], signal.SIGKILL)
-        record = agent.home / "c" / id / "record.json"
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        assert boot in record.read_text()
-        record.write_text(record.read_text().replace(boot, "0" * len(boot)))
-        (agent.home / "exits" / id).unlink(missing_ok=True)
+    for record in runs.values():
+        os.kill(record.conmon_pid, signal.SIGKILL)
+        os.kill(record.pid, signal.SIGKILL)
+    after_a_reboot(agent.home, *runs)
     client = agent.start()
     for id in runs:
         again = in_state(client, id, InstanceState.UP, 30)

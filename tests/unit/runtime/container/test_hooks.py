@@ -91,7 +91,7 @@ def test_a_failing_one_at_the_end_stops_no_other_and_each_runs_once(tmp_path: Pa
     write = {"path": "/bin/sh", "args": ["sh", "-c", f"cat >>{tmp_path}/state"]}
     failing = [{"path": "/bin/false"}, {"path": "/no/such/hook"}, write]
     keep_aside(tmp_path, {"hooks": {"poststop": failing}})
-    hooks.run_ended(tmp_path, "c1")
-    hooks.run_ended(tmp_path, "c1")
+    hooks.run_ended(tmp_path, tmp_path, "c1")
+    hooks.run_ended(tmp_path, tmp_path, "c1")
     state = json.loads((tmp_path / "state").read_text())
     assert (state["id"], state["status"], state["bundle"]) == ("c1", "stopped", str(tmp_path))

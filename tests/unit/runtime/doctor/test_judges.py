@@ -18,6 +18,7 @@ from runtime.network.rules import Member
 pytestmark = pytest.mark.unit
 
 HOME, RUN = PurePath("/data"), PurePath("/run/paas-x")
+BUNDLES = ("/run/paas-x/b", "/data/c")
 KNOWN = Known(
     containers=frozenset({"i1"}),
     supervisors=(("i1", 7),),
@@ -35,6 +36,8 @@ KNOWN = Known(
         ("conmon", 8, ("-c", "i1", "-b", "/data/c/i1"), True),
         ("conmon", 8, ("-e", "-c", "i1", "-b", "/data/c/i1"), False),  # a session in the container
         ("conmon", 9, ("-c", "gone", "-b", "/data/c/gone"), True),
+        ("conmon", 9, ("-c", "gone", "-b", "/run/paas-x/b/gone"), True),
+        ("conmon", 9, ("-c", "gone", "-b", "/run/paas-x/bin/gone"), False),
         ("conmon", 9, ("-c", "gone", "-b", "/other/c/gone"), False),  # another platform's
         ("crun", 9, ("--root", "/data/oci", "exec", "i1"), False),
         ("crun", 9, ("--root", "/data/oci", "start", "gone"), True),
@@ -43,7 +46,7 @@ KNOWN = Known(
     ],
 )
 def test_processes(program: str, pid: int, words: tuple[str, ...], wrong: bool) -> None:
-    assert bool(judge(Process(pid, 1, program, words), "/data/c", ("/data/oci",), KNOWN)) is wrong
+    assert bool(judge(Process(pid, 1, program, words), BUNDLES, ("/data/oci",), KNOWN)) is wrong
 
 
 @pytest.mark.parametrize(
