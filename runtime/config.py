@@ -43,6 +43,7 @@ DEFAULTS = {
     "CNI": "",
     "CNI_CONF_DIR": "/etc/cni/net.d",
     "CNI_BIN_DIR": "/usr/lib/cni",
+    "CNI_SECONDS": "30",
     "IMAGES_MAX_BYTES": "10GiB",
     "IMAGES_KEEP_HOURS": "24",
     "CACHES_MAX_BYTES": "20GiB",
@@ -82,6 +83,7 @@ class Settings:
     cni: str
     cni_conf_dir: Path
     cni_bin_dir: Path
+    cni_seconds: float
     images_max_bytes: int
     images_keep_hours: float
     caches_max_bytes: int
@@ -142,6 +144,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         cni=values["CNI"],
         cni_conf_dir=read("CNI_CONF_DIR", _home, Path("/")),
         cni_bin_dir=read("CNI_BIN_DIR", _home, Path("/")),
+        cni_seconds=read("CNI_SECONDS", _seconds, 0.0),
         seccomp_dir=read("SECCOMP_DIR", _home, Path("/")),
         images_max_bytes=read("IMAGES_MAX_BYTES", parse_bytes, 0),
         images_keep_hours=read("IMAGES_KEEP_HOURS", _span, 0.0),
@@ -178,6 +181,12 @@ def parse_bytes(text: str) -> int:
 def _span(text: str) -> float:
     if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
         raise ValueError(f"'{text}' is not a number of hours or days.")
+    return float(text)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text) or not float(text):
+        raise ValueError(f"'{text}' is not a number of seconds above 0.")
     return float(text)
 
 

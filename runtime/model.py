@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import msgspec
 
+from runtime import shapes
 from runtime.egress import MAX_EGRESS_RULES as MAX_EGRESS_RULES
 from runtime.egress import Egress as Egress
 from runtime.egress import EgressRule as EgressRule
@@ -170,7 +171,7 @@ class HealthCheck(Struct):
     that many failures in a row end it, and it is started anew (0: never). Within `start_period` of its start no
     failure counts, and it is not too late to become healthy.
     HTTP: `statuses` are the first and the last status that will do; `headers` are added to the request, a `Host`
-    among them replaces the address.
+    among them replaces the address; `content` is text that the first 64 KiB of the answer must hold.
     """
 
     kind: HealthKind = HealthKind.TCP
@@ -186,6 +187,7 @@ class HealthCheck(Struct):
     statuses: tuple[int, int] = (200, 399)
     headers: dict[str, str] = {}
     command: tuple[str, ...] = ()
+    content: str = ""
 
 
 class InstanceSpec(Struct):
@@ -368,7 +370,8 @@ class ExitInfo(Struct):
 class InstanceStatus(Struct):
     """What a host says of one instance. `restarts` counts runs after the first. `since` is Unix seconds.
 
-    `limits` are those in force; `limits_problem` says why the wanted ones are not.
+    `limits` are those in force; `limits_problem` says why the wanted ones are not. `health_problem` says why it is
+    unhealthy.
     """
 
     id: str
@@ -382,6 +385,7 @@ class InstanceStatus(Struct):
     started_at: Moment | None = None
     limits: Limits | None = None
     limits_problem: str = ""
+    health_problem: str = ""
 
 
 class JobState(StrEnum):
@@ -639,6 +643,7 @@ class Inspection(Struct):
     started_at: float | None = None
     limits: Limits | None = None
     limits_problem: str = ""
+    health_problem: str = ""
     config: RunConfig | None = None
     health: HealthCheck | None = None
     usage: Usage | None = None
@@ -757,7 +762,7 @@ def encode(value: Struct) -> bytes:
 
 def decode(data: bytes, type_: type[T]) -> T:
     """Read JSON into `type_`. Raises `ValueError` (msgspec.ValidationError) naming the field that is wrong."""
-    return msgspec.json.decode(data, type=type_)
+    return shapes.decode(data, type_)
 
 
 def to_builtins(value: Struct) -> Any:
@@ -767,4 +772,4 @@ def to_builtins(value: Struct) -> Any:
 
 def from_builtins(data: Any, type_: type[T]) -> T:
     """The inverse of `to_builtins`. Raises `ValueError` naming the field that is wrong."""
-    return msgspec.convert(data, type=type_)
+    return shapes.convert(data, type_)

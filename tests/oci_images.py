@@ -110,15 +110,24 @@ class Layout:
         return {**self.blob(packed), "mediaType": LAYER}, f"sha256:{hashlib.sha256(tar).hexdigest()}"
 
     def image(
-        self, *layers: tuple[dict[str, Any], str], architecture: str = MACHINE, **config: Any
+        self,
+        *layers: tuple[dict[str, Any], str],
+        architecture: str = MACHINE,
+        history: bool = False,
+        **config: Any,
     ) -> dict[str, Any]:
-        """Add an image with Docker's words for its configuration (Cmd, Env, User ...); its descriptor."""
+        """Add an image with Docker's words for its configuration (Cmd, Env, User ...); its descriptor.
+
+        `history`: as images from a Dockerfile have it; buildah 1.28 takes no second step on top of one without.
+        """
         document = {
             "architecture": architecture,
             "os": "linux",
             "config": {"Cmd": ["/bin/sh"], **config},
             "rootfs": {"type": "layers", "diff_ids": [diff_id for _, diff_id in layers]},
         }
+        if history:
+            document["history"] = [{"created_by": "a test"} for _ in layers]
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,

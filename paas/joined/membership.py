@@ -12,6 +12,7 @@ import msgspec
 
 from paas.supervisor.layout import Layout, write_document
 from paas.supervisor.subnets import tag
+from runtime import shapes
 from runtime.tls import Credentials
 
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -41,7 +42,7 @@ def file_of(layout: Layout) -> Path:
 def read(layout: Layout) -> Membership | None:
     """Return the membership, None on a machine that has not joined (or only half: then joining goes on)."""
     try:
-        return msgspec.json.decode(file_of(layout).read_bytes(), type=Membership)
+        return shapes.decode(file_of(layout).read_bytes(), Membership)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 

@@ -19,6 +19,7 @@ from uuid import uuid4
 import msgspec
 
 from paas.oci.errors import ImageError
+from runtime import shapes
 
 CHUNK = 256 * 1024
 LEVEL = 1  # a level more would make the first pull wait twice as long for 5 % less to send
@@ -43,10 +44,10 @@ class Conversions:
         """Return what a squashfs becomes, converting it the first time only."""
         note = self.folder / "notes" / f"{squashfs.name}.json"
         with suppress(OSError, ValueError):
-            return msgspec.json.decode(note.read_bytes(), type=Converted)
+            return shapes.decode(note.read_bytes(), Converted)
         with self._locked(squashfs.name):
             with suppress(OSError, ValueError):
-                return msgspec.json.decode(note.read_bytes(), type=Converted)
+                return shapes.decode(note.read_bytes(), Converted)
             return self._convert(squashfs, note)
 
     def file(self, squashfs: Path) -> Path:

@@ -14,6 +14,7 @@ import msgspec
 
 from paas.oci.errors import ImageError
 from paas.oci.references import DIGEST
+from runtime import shapes
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -88,11 +89,11 @@ def parse(data: bytes) -> Manifest | Index:
     if len(data) > MANIFEST_MAX:
         raise ImageError(f"The manifest has {len(data)} bytes; at most {MANIFEST_MAX} are taken.")
     try:
-        shape = msgspec.json.decode(data, type=_Shape)
+        shape = shapes.decode(data, _Shape)
         if shape.manifests is not None and shape.layers is None:
-            return msgspec.json.decode(data, type=Index)
+            return shapes.decode(data, Index)
         if shape.layers is not None:
-            return msgspec.json.decode(data, type=Manifest)
+            return shapes.decode(data, Manifest)
     except ValueError as error:
         raise ImageError(f"The image's manifest cannot be read ({error}).") from error
     raise ImageError(

@@ -13,11 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from paas.oci.accounts import ROOT, Account, resolve
 from paas.oci.errors import ImageError
 from paas.oci.manifests import Platform, Wire
+from runtime import shapes
 
 DEFAULT_PORT = 8080
 NANO = 1_000_000_000
@@ -100,7 +99,7 @@ def parse_config(data: bytes) -> Config:
     if len(data) > _CONFIG_MAX:
         raise ImageError(f"The image's configuration has {len(data)} bytes; at most {_CONFIG_MAX} are taken.")
     try:
-        return msgspec.json.decode(data, type=Config)
+        return shapes.decode(data, Config)
     except ValueError as error:
         raise ImageError(f"The image's configuration cannot be read ({error}).") from error
 

@@ -13,6 +13,8 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from runtime import shapes
+
 T = TypeVar("T")
 
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
@@ -160,4 +162,4 @@ def encode(value: Struct) -> bytes:
 
 def decode(data: bytes, type_: type[T]) -> T:
     """Read JSON into `type_`. Raises `ValueError` (msgspec.ValidationError) naming the field that is wrong."""
-    return msgspec.json.decode(data, type=type_)
+    return shapes.decode(data, type_)

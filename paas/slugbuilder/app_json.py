@@ -18,6 +18,7 @@ from .errors import BuildError
 SECONDS = {"timeout": ("timeout", 60), "wait": ("interval", 3600), "initialDelay": ("start_period", 3600)}
 COUNTS = {"attempts": "unhealthy_threshold", "successes": "healthy_threshold"}
 LIVENESS_ATTEMPTS = 3
+CONTENT_MOST = 500
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 HINT = 'For example: {"healthchecks": {"web": [{"path": "/health"}]}}'
 
@@ -72,7 +73,15 @@ def _http(name: str, check: dict[str, Any]) -> dict[str, Any]:
         if len(statuses) != 2 or not all(type(one) is int and 100 <= one <= 599 for one in statuses):
             raise _invalid(f"the statuses of `healthchecks.{name}` must be two, such as [200, 299]")
         found["statuses"] = statuses
+    if check.get("content"):
+        found["content"] = _content(name, check["content"])
     return found
+
+
+def _content(name: str, text: object) -> str:
+    if not isinstance(text, str) or len(text) > CONTENT_MOST or "\0" in text:
+        raise _invalid(f"the content of `healthchecks.{name}` must be text of at most {CONTENT_MOST} letters")
+    return text
 
 
 def _list(name: str, key: str, check: dict[str, Any]) -> list[Any]:

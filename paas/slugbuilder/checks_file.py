@@ -16,7 +16,7 @@ SETTING = re.compile(r"(?:export\s+)?([A-Z_]+)=(.*)")
 URL = re.compile(r"(?:https?:)?//([A-Za-z0-9.-]+(?::\d+)?)?(/\S*)?")
 SETTINGS = {"WAIT": ("interval", 3600), "TIMEOUT": ("timeout", 60), "ATTEMPTS": ("unhealthy_threshold", 100)}
 DIGITS = re.compile(r"[0-9]{1,9}")
-PATH_MOST = 500
+PATH_MOST = CONTENT_MOST = 500
 
 
 @dataclass
@@ -28,7 +28,8 @@ class Checks:
 
 
 def parse_checks(data: bytes) -> Checks:
-    """Read CHECKS. Its first path is the check; a host before it becomes the Host header."""
+    """Read CHECKS. Its first path is the check, with the text that its answer must hold; a host before it becomes the
+    Host header."""
     found, times = Checks(), {}
     for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), start=1):
         text = line.strip()
@@ -57,16 +58,20 @@ def _setting(number: int, name: str, value: str, found: Checks) -> dict[str, Any
 
 
 def _take(number: int, text: str, found: Checks) -> None:
-    where, _, content = text.partition(" ")
+    where, *rest = text.split(maxsplit=1)
     match = URL.fullmatch(where)
     host, path = (match[1], match[2] or "/") if match else (None, where)
     if not path.startswith("/") or len(path) > PATH_MOST or not path.isascii():
         raise _invalid(number, f"{where[:80]!r} is no path; a line is `/PATH EXPECTED TEXT`")
     found.check = {"path": path} | ({"headers": {"Host": host}} if host else {})
-    if content.strip():
-        found.warnings.append(
-            f"CHECKS line {number}: the text {content.strip()[:60]!r} is not looked for; a status below 400 is enough."
-        )
+    if rest:
+        found.check["content"] = _content(number, rest[0])
+
+
+def _content(number: int, text: str) -> str:
+    if len(text) > CONTENT_MOST or "\0" in text:
+        raise _invalid(number, f"the expected text must be text of at most {CONTENT_MOST} letters")
+    return text
 
 
 def _invalid(number: int, what: str) -> BuildError:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .language_definitions import Language
 from .squash import BuiltImage, ImageError, pack
-from .stack_making import UPPER_NOT_PACKED, drop_whiteouts, run
+from .stack_making import ALONE, UPPER_NOT_PACKED, finish_upper, run
 from .stacks import locked, place
 
 Progress = Callable[[str], None]
@@ -142,11 +142,11 @@ def _install(
     ask_version: str = "",
 ) -> None:
     upper = making / kind
-    script = ["unshare", "--mount", "--propagation", "private", "sh", "-c", INSTALL, "sh"]
+    script = [*ALONE, "sh", "-c", INSTALL, "sh"]
     script += [str(making), str(upper), " ".join(str(image.path) for image in images)]
     asked = ["env", f"ASK_VERSION={ask_version}"] if ask_version else []
     run([*asked, *script, *packages], progress, f"installing {' '.join(packages)}")
-    drop_whiteouts(upper)
+    finish_upper(upper)
     shutil.rmtree(making / "overlay", ignore_errors=True)
 
 

@@ -42,9 +42,16 @@ UPPER_NOT_PACKED = (
     "var/cache/ldconfig/*",
     "var/cache/debconf/*-old",
     "var/lib/dpkg/*-old",
+    "etc/*-",
+)
+CHANGED = "19000"  # the day, since 1970, of every password's last change
+
+# Mounts and processes of an installation, in namespaces of their own: they end with it, and it with who asked for it.
+ALONE = (
+    *("setpriv", "--pdeathsig", "KILL", "--"),
+    *("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL"),
 )
 
-# Runs in its own mount namespace: whatever happens to it, no mount is left.
 INSTALL = """\
 set -e
 mount -t overlay overlay -o "lowerdir=$1/root,upperdir=$1/upper,workdir=$1/work,redirect_dir=off,metacopy=off,index=off" "$1/merged"
@@ -79,7 +86,8 @@ def finish_root(root: Path, name: str) -> None:
     """What Debian leaves to the administrator: the app's user, places to mount on, no identity of its own."""
     append(root / "etc/passwd", "app:x:1000:1000:app:/app:/bin/bash\n")
     append(root / "etc/group", "app:x:1000:\n")
-    append(root / "etc/shadow", "app:*:19000:0:99999:7:::\n")
+    append(root / "etc/shadow", f"app:*:{CHANGED}:0:99999:7:::\n")
+    undate_accounts(root)
     append(root / "etc/gshadow", "app:!::\n")
     (root / "etc/paas-stack").write_text(f"{name}\n")
     for file in ("etc/machine-id", "etc/resolv.conf", "source.tar"):
@@ -104,15 +112,34 @@ def append(file: Path, line: str) -> None:
         opened.write(line)
 
 
+def undate_accounts(root: Path) -> None:
+    """Accounts that packages made today are those that they made yesterday: equal packages give equal images."""
+    file = root / "etc/shadow"
+    if file.is_file() and not file.is_symlink():
+        file.write_text(undated(file.read_text()))
+
+
+def undated(shadow: str) -> str:
+    """Return shadow(5) with one day for all passwords' last change."""
+    lines = (line.split(":") for line in shadow.splitlines())
+    return "".join(f"{':'.join([*one[:2], CHANGED, *one[3:]] if len(one) > 3 else one)}\n" for one in lines)
+
+
 def install_build_layer(definition: StackDefinition, folder: Path, progress: Progress) -> Path:
     """Install the build packages over the run root; returns the folder that holds the difference."""
     for name in ("upper", "work", "merged", "archives"):
         (folder / name).mkdir()
-    script = ["unshare", "--mount", "--propagation", "private", "sh", "-c", INSTALL, "sh", str(folder)]
+    script = [*ALONE, "sh", "-c", INSTALL, "sh", str(folder)]
     run([*script, *definition.build_packages], progress, "installing the build packages")
     upper = folder / "upper"
-    drop_whiteouts(upper)
+    finish_upper(upper)
     return upper
+
+
+def finish_upper(upper: Path) -> None:
+    """Leave of an installation what belongs into its layer, the same on every day."""
+    drop_whiteouts(upper)
+    undate_accounts(upper)
 
 
 def drop_whiteouts(upper: Path) -> None:

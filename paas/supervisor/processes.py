@@ -24,6 +24,13 @@ SETUP_ONLY = {"PAAS_ADMIN_PASSWORD"}
 # Settings of the agent and the router that the caller of `up` may give.
 PASSED_ON = {
     "PAAS_AGENT_RUNTIME",
+    "PAAS_AGENT_RUNTIMES",
+    "PAAS_AGENT_SECCOMP_DIR",
+    "PAAS_AGENT_HOOKS_DIR",
+    "PAAS_AGENT_CNI",
+    "PAAS_AGENT_CNI_CONF_DIR",
+    "PAAS_AGENT_CNI_BIN_DIR",
+    "PAAS_AGENT_CNI_SECONDS",
     "PAAS_AGENT_BLOCKED",
     "PAAS_AGENT_OVERLAY",
     "PAAS_AGENT_UNDERLAY",

@@ -1,6 +1,6 @@
 """One instance's health over time.
 
-In: its check and the answers.  Out: healthy, sick, or a verdict that ends the run. The thresholds are pure.
+In: its check and the answers.  Out: healthy, sick, or a judgement that ends the run. The thresholds are pure.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from runtime.agent.health import Problem
 from runtime.model import HealthCheck, HealthKind
 
 BOOT_POLL_SECONDS = 0.1
@@ -22,6 +23,14 @@ class Verdict(StrEnum):
 
     LATE = "late"  # it did not become healthy in time
     DEAD = "dead"  # its check failed as often as the liveness threshold says
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict, and what the last check found."""
+
+    verdict: Verdict
+    problem: Problem | None = None
 
 
 class News(StrEnum):
@@ -57,42 +66,44 @@ class Checking:
     """`probe` asks once; `healthy` and `sick` are told what came of it, as often as it does."""
 
     check: HealthCheck
-    probe: Callable[[], Awaitable[bool]]
+    probe: Callable[[], Awaitable[Problem | None]]
     healthy: Callable[[], None]
-    sick: Callable[[], None]
+    sick: Callable[[Problem], None]
     started_at: float
 
-    async def run(self, *, booting: bool, steady: bool) -> Verdict:
+    async def run(self, *, booting: bool, steady: bool) -> Judgement:
         """Return when the run must end. `steady`: nothing can be asked, running on is all."""
         if booting:
             if steady:
                 await asyncio.sleep(self.check.steady_seconds)
-            elif not await self._boots():
-                return Verdict.LATE
+            elif late := await self._boots():
+                return late
             self.healthy()
         if steady:
             await asyncio.Event().wait()
-        await self._watch()
-        return Verdict.DEAD
+        return await self._watch()
 
-    async def _boots(self) -> bool:
-        counter = Counter(self.check)
+    async def _boots(self) -> Judgement | None:
+        """None: it is healthy."""
+        counter, problem = Counter(self.check), None
         deadline = self.started_at + max(self.check.start_timeout, self.check.start_period)
         pause = BOOT_COMMAND_SECONDS if self.check.kind is HealthKind.COMMAND else BOOT_POLL_SECONDS
         while time.time() < deadline:
-            if counter.note(await self.probe(), 0.0) is News.HEALTHY:
-                return True
+            problem = await self.probe()
+            if counter.note(problem is None, 0.0) is News.HEALTHY:
+                return None
             await asyncio.sleep(pause)
-        return False
+        return Judgement(Verdict.LATE, problem)
 
-    async def _watch(self) -> None:
+    async def _watch(self) -> Judgement:
         counter = Counter(self.check)
         while True:
             await asyncio.sleep(self.check.interval)
-            news = counter.note(await self.probe(), time.time() - self.started_at)
+            problem = await self.probe()
+            news = counter.note(problem is None, time.time() - self.started_at)
             if news is News.DEAD:
-                return
+                return Judgement(Verdict.DEAD, problem)
             if news is News.HEALTHY:
                 self.healthy()
-            elif news is News.SICK:
-                self.sick()
+            elif news is News.SICK and problem:
+                self.sick(problem)

@@ -171,6 +171,7 @@ def inspect_instance(instance: Instance, host: Host) -> Inspection:
         started_at=status.started_at,
         limits=status.limits,
         limits_problem=status.limits_problem,
+        health_problem=status.health_problem,
         config=config_of(spec),
         health=shown_health(instance.spec.health),
         local=spec.id in host.local.ids(),

@@ -87,6 +87,13 @@ class Events:
                 return event.kind is EventKind.STARTED
         return False
 
+    def told_state(self, container: str, kind: EventKind) -> bool:
+        """Whether the newest that was told of a container's run is that it became so (UP, UNHEALTHY)."""
+        steps = (EventKind.STARTED, EventKind.UP, EventKind.UNHEALTHY, EventKind.EXITED, EventKind.OOM)
+        mine = (one for one in reversed(self._ring) if one.container == container and one.kind in steps)
+        newest = next(mine, None)
+        return newest is not None and newest.kind is kind
+
     def told_end(self, container: str, at: float) -> bool:
         """Whether it was told that a run of this container ended at that moment."""
         ends = (EventKind.EXITED, EventKind.OOM)

@@ -200,7 +200,10 @@ class Host:
     async def _converge(self) -> None:
         if self._closing:
             return
+        supervised = frozenset(self.instances)
         containers = await self._containers()
+        for id_ in supervised - self.instances.keys():  # ended and acknowledged while the list was made
+            containers.pop(id_, None)
         states = {id_: instance.status.state for id_, instance in self.instances.items()}
         known = {id_: instance.spec for id_, instance in self.instances.items() if instance.supervised}
         wanted = self.running
@@ -231,6 +234,9 @@ class Host:
         return instance
 
     def _stop(self, instance: Instance, grace: float | None = None) -> None:
+        if instance.stop_asked:  # its state shows that only when its supervision has ended
+            return
+        instance.stop_asked = True
         task = asyncio.create_task(self._stop_fully(instance, grace))
         self._stopping.add(task)
         task.add_done_callback(self._stopping.discard)

@@ -17,9 +17,9 @@ import msgspec
 from runtime.agent import live_limits, phrases
 from runtime.agent.backoff import count_failure, restart_delay
 from runtime.agent.calls import EngineCalls
-from runtime.agent.checking import Checking, Verdict
+from runtime.agent.checking import Checking, Judgement, Verdict
 from runtime.agent.events import Events
-from runtime.agent.health import is_well, kind_of
+from runtime.agent.health import Problem, find_problem, kind_of
 from runtime.agent.images import Images
 from runtime.agent.lifecycle import RUNNING, Event, step
 from runtime.agent.remains import Ended
@@ -73,6 +73,7 @@ class Instance:
         self._failure_shown = ""
         self._settling: asyncio.Task[None] | None = None
         self.looked = asyncio.Event()  # set once it is known what an earlier agent left
+        self.stop_asked = False
         self.stopped_at_generation = record.stopped_at_generation if record else None
         self.status = (
             record.status
@@ -169,7 +170,7 @@ class Instance:
         await self._remove(grace)
         self.stopped_at_generation = generation
         self._context.logs.end(self._id)
-        self._apply(Event.GONE, address="", started_at=None)
+        self._apply(Event.GONE, address="", started_at=None, health_problem="")
         self._tell(EventKind.REMOVED)
 
     async def _remove(self, grace: float) -> None:
@@ -304,9 +305,9 @@ class Instance:
         spec = self.spec
         return Checking(
             spec.health,
-            lambda: is_well(spec, address, self._context.calls),
+            lambda: find_problem(spec, address, self._context.calls),
             self._healthy,
-            lambda: self._apply(Event.SICK),
+            self._sick,
             self.status.started_at or time.time(),
         )
 
@@ -314,26 +315,31 @@ class Instance:
         steady = kind_of(self.spec, address) is HealthKind.STEADY
         return {"booting": self.status.state is InstanceState.STARTING, "steady": steady}
 
-    async def _condemn(self, verdict: Verdict, ended: asyncio.Task[ExitInfo]) -> ExitInfo:
+    async def _condemn(self, judged: Judgement, ended: asyncio.Task[ExitInfo]) -> ExitInfo:
         """End a run that is not healthy: at once when it never was, with its grace when it was."""
-        if verdict is Verdict.DEAD:
+        if judged.verdict is Verdict.DEAD:
             times = self.spec.health.restart_threshold
-            self._say(phrases.check_failed(times))
+            self._say(phrases.check_failed(times, judged.problem))
             self._say(phrases.stopping())
             grace = self.spec.container.grace_seconds
             await self._context.calls.terminate(self._id, grace, lambda: self._overtime(grace))
-            return condemned(
-                await ended, ExitReason.UNHEALTHY, f"Its health check failed {times} times in a row."
-            )
-        self._say(phrases.boot_timeout(self.spec.container, self.spec.health.start_timeout))
+            return condemned(await ended, ExitReason.UNHEALTHY, phrases.why_unhealthy(times, judged.problem))
+        seconds = self.spec.health.start_timeout
+        self._say(phrases.boot_timeout(self.spec.container, seconds, judged.problem))
         self._say("Stopping process with SIGKILL")
-        self._tell(EventKind.KILLED, f"it was not healthy within {self.spec.health.start_timeout:g} seconds")
+        self._tell(EventKind.KILLED, phrases.never_healthy(seconds, judged.problem))
         await self._context.calls.kill(self._id, SIGKILL)
-        return condemned(await ended, ExitReason.BOOT_TIMEOUT)
+        return condemned(await ended, ExitReason.BOOT_TIMEOUT, phrases.why_late(judged.problem))
 
     def _healthy(self) -> None:
         self._up_at = self._up_at or time.time()
-        self._apply(Event.HEALTHY)
+        self._apply(Event.HEALTHY, health_problem="")
+
+    def _sick(self, problem: Problem) -> None:
+        was = self.status.state
+        self._apply(Event.SICK, health_problem=problem.words)
+        if self.status.state is not was:
+            self._say(phrases.unhealthy(problem))
 
     async def _crash(self, exit: ExitInfo) -> None:
         """Note how the run ended and clear its remains away."""
@@ -382,9 +388,8 @@ class Instance:
         self._failures = count_failure(self._failures, up_seconds)
         self._up_at, self._failure_shown = None, ""
         due = time.time() + restart_delay(self._failures)
-        self._apply(
-            Event.ENDED, last_exit=exit, restart_at=due, started_at=None, address="", limits_problem=""
-        )
+        over = {"started_at": None, "address": "", "limits_problem": "", "health_problem": ""}
+        self._apply(Event.ENDED, last_exit=exit, restart_at=due, **over)
 
     async def _back_off(self) -> None:
         await asyncio.sleep(max(0.0, (self.status.restart_at or 0.0) - time.time()))
@@ -400,6 +405,11 @@ class Instance:
         kind = EventKind.OOM if exit.reason is ExitReason.OOM else EventKind.EXITED
         self._tell(kind, phrases.exited(exit), exit)
 
+    def _tell_state(self, kind: EventKind, why: str) -> None:
+        """Once, also when an earlier agent died between telling it and keeping the status."""
+        if not self._context.events.told_state(self._id, kind):
+            self._tell(kind, why)
+
     def _tell(self, kind: EventKind, message: str = "", exit: ExitInfo | None = None) -> None:
         one = self.spec.container
         self._context.events.add(
@@ -414,7 +424,7 @@ class Instance:
         self.status = msgspec.structs.replace(old, **changes, state=state, since=since)
         self._say(phrases.state_changed(old.state, state))
         if state is not old.state and state in TOLD:
-            self._tell(TOLD[state])
+            self._tell_state(TOLD[state], self.status.health_problem)
         if self.status != old:
             self._context.changed()
 

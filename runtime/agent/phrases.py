@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 
+from runtime.agent.health import Problem
 from runtime.model import ContainerSpec, ExitInfo, ExitReason, InstanceState, Limits
 
 SHOWN = {
@@ -44,10 +45,25 @@ def state_changed(old: InstanceState, new: InstanceState) -> str:
     return f"State changed from {SHOWN[old]} to {SHOWN[new]}"
 
 
-def boot_timeout(spec: ContainerSpec, seconds: float) -> str:
-    if spec.port is None:
-        return f"Error R10 (Boot timeout) -> Process failed to become healthy within {seconds:g} seconds of launch"
-    return f"Error R10 (Boot timeout) -> Web process failed to bind to $PORT within {seconds:g} seconds of launch"
+def boot_timeout(spec: ContainerSpec, seconds: float, problem: Problem | None = None) -> str:
+    """Heroku's words where nothing listens, else what the check found."""
+    found = why_late(problem)
+    what = (
+        "Web process failed to bind to $PORT"
+        if spec.port and not found
+        else "Process failed to become healthy"
+    )
+    why = f": {found}" if found else ""
+    return f"Error R10 (Boot timeout) -> {what} within {seconds:g} seconds of launch{why}"
+
+
+def why_late(problem: Problem | None) -> str:
+    """'' for one that does not listen: its exit reason says so."""
+    return problem.words if problem and problem.listens else ""
+
+
+def never_healthy(seconds: float, problem: Problem | None) -> str:
+    return f"it was not healthy within {seconds:g} seconds{_because(problem)}"
 
 
 def out_of_memory(spec: ContainerSpec) -> str:
@@ -55,8 +71,20 @@ def out_of_memory(spec: ContainerSpec) -> str:
     return f"Error R15 (Memory quota vastly exceeded) -> Process killed: it needed more than its {limit} MB"
 
 
-def check_failed(times: int) -> str:
-    return f"Health check failed {times} times in a row; restarting process"
+def check_failed(times: int, problem: Problem | None = None) -> str:
+    return f"Health check failed {times} times in a row{_because(problem)}; restarting process"
+
+
+def why_unhealthy(times: int, problem: Problem | None) -> str:
+    return f"its health check failed {times} times in a row{_because(problem)}"
+
+
+def unhealthy(problem: Problem) -> str:
+    return f"Health check failed: {problem.words}"
+
+
+def _because(problem: Problem | None) -> str:
+    return f": {problem.words}" if problem else ""
 
 
 def limits_changed(limits: Limits) -> str:

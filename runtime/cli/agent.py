@@ -37,6 +37,7 @@ def _agent(settings: Settings, _: argparse.Namespace) -> int:
             cni=settings.cni,
             cni_conf_dir=settings.cni_conf_dir,
             cni_bin_dir=settings.cni_bin_dir,
+            cni_seconds=settings.cni_seconds,
             blocked=settings.blocked,
             overlay=settings.overlay,
             underlay=settings.underlay,

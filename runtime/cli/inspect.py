@@ -67,6 +67,7 @@ def render(one: Inspection, now: float) -> list[str]:
         ("name", f"{one.name} of {one.owner}"),
         ("kind", f"{one.kind} {marks}".strip()),
         ("state", f"{one.state} for {age_of(one.since)}" if one.since else one.state),
+        ("check", one.health_problem),
         ("address", where),
         ("restarts", str(one.restarts) if one.restarts else ""),
         ("restart due", f"in {max(0.0, one.restart_at - now):.0f}s" if one.restart_at else ""),

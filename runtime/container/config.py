@@ -38,3 +38,4 @@ class EngineConfig:
     cni: str = ""
     cni_conf_dir: Path = Path("/etc/cni/net.d")
     cni_bin_dir: Path = Path("/usr/lib/cni")
+    cni_seconds: float = 30.0

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from runtime import shapes
 from runtime.container.port import EngineError
 from runtime.model import Struct
 
@@ -150,7 +151,7 @@ def _spawn(command: list[str], directory: str, sync: int, stderr: int) -> subpro
 def parse_report(line: bytes, stderr: str = "") -> int:
     """Return the pid from conmon's report. Raises EngineError with the runtime's words when there is none."""
     try:
-        report = msgspec.json.decode(line, type=_SyncReport)
+        report = shapes.decode(line, _SyncReport)
     except ValueError as error:
         raise EngineError(f"conmon ended without a report. {_tidy(stderr)}") from error
     if report.data > 0:

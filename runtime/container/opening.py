@@ -185,8 +185,8 @@ def _network(config: EngineConfig, layout: Layout) -> CniNetwork | None:
         chain = conf.find(config.cni_conf_dir, config.cni)
     except ValueError as error:
         raise EngineError(f"PAAS_AGENT_CNI cannot be used: {error}") from error
-    attachments = Attachments(layout.cni)
-    return CniNetwork(chain, config.cni_bin_dir, attachments, layout.run / "net", layout.cni_prefix)
+    places = (Attachments(layout.cni), layout.run / "net", layout.cni_prefix)
+    return CniNetwork(chain, config.cni_bin_dir, *places, config.cni_seconds)
 
 
 def _open_cni(parts: Parts, networked: list[Record], mounts: MountNamespace) -> None:

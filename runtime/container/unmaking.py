@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from runtime import shapes
 from runtime.container import conmon, hooks, process, rootfs, runtimes
 from runtime.container.cgroup import CgroupV1, CgroupV2
 from runtime.container.layout import Layout
@@ -68,7 +69,7 @@ def unmake(parts: Household, container: str, record: Record | None) -> None:
 def has_hooks(directory: Path) -> bool:
     """Tell whether a bundle asks for commands at its start or removal, which are for the runtime to run."""
     try:
-        return bool(msgspec.json.decode((directory / "config.json").read_bytes(), type=_Config).hooks)
+        return bool(shapes.decode((directory / "config.json").read_bytes(), _Config).hooks)
     except (OSError, ValueError):
         return False
 

@@ -11,15 +11,24 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.platform import PORTS, ROOT, Platform, repository
+from tests.e2e.registries import registries_of
+from tests.system.runtime.outside import some_network
 
 SETTINGS = {"PAAS_BOOT_TIMEOUT": "10", "PAAS_GIT_MAX_PACK": str(16 * 1024**2)}  # bounds that tests run into
 
 
 @pytest.fixture(scope="session")
-def platform(free_ports: Callable[[int], list[int]]) -> Iterator[Platform]:
+def outside_network() -> str:
+    """Where a test may put a machine that builds reach."""
+    return some_network()
+
+
+@pytest.fixture(scope="session")
+def platform(free_ports: Callable[[int], list[int]], outside_network: str) -> Iterator[Platform]:
     """A running platform with the host stack and no app."""
     *ports, registry = free_ports(len(PORTS) + 1)
     insecure = f"127.0.0.1:{ports[0]} 127.0.0.1:{registry}"  # its own, and one that a test may start
+    insecure += "".join(f" {place}" for place in registries_of(outside_network))
     one = Platform.prepare(ports, **SETTINGS, PAAS_INSECURE_REGISTRIES=insecure)
     try:
         one.start()

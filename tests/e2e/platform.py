@@ -228,9 +228,16 @@ class Platform:
         return request(self.port("PAAS_ROUTER_PORT"), method, path, body, sent)
 
 
-def request(port: int, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
-    """Send one HTTP request to a port of this machine."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+def request(
+    port: int,
+    method: str,
+    path: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    host: str = "127.0.0.1",
+) -> Answer:
+    """Send one HTTP request to a port of this machine, or of another host."""
+    connection = http.client.HTTPConnection(host, port, timeout=60)
     try:
         connection.request(method, path, body, dict(headers))
         answer = connection.getresponse()

@@ -88,6 +88,11 @@ def test_an_app_that_never_listens(platform: Platform, served: tuple[str, Path])
     assert "$PORT" in pushed.output
 
 
+def test_an_answer_without_its_expected_text(platform: Platform, served: tuple[str, Path]) -> None:
+    pushed = refused(platform, served, {"CHECKS": "/ All fine\n"})
+    assert "(R10 boot timeout): GET / was answered without the text 'All fine'" in pushed.output
+
+
 def test_a_release_command_that_fails(platform: Platform, served: tuple[str, Path]) -> None:
     procfile = "release: echo migrating && exit 4\nweb: python3 server.py\n"
     pushed = refused(platform, served, {"Procfile": procfile})

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from paas.cli.call import Call, command
+from paas.cli.commands.releases import NEWEST
 from paas.cli.failures import Failure, Usage
 from paas.cli.output import ago, print_table, remark, say
 
@@ -24,6 +25,15 @@ SIZE_CHANGE = re.compile(rf"{TYPE}={SIZE}")
 def ps(call: Call) -> None:
     dynos = call.api.list(f"{call.path}/dynos")
     call.show(dynos, lambda: _print_dynos(call.app, dynos))
+    if not call.json:
+        _say_what_failed(call)
+
+
+def _say_what_failed(call: Call) -> None:
+    """The newest release, if it did not go live: nothing of it is among what runs."""
+    for release in call.api.list(f"{call.path}/releases", NEWEST.format(1)):
+        if release["status"] == "failed":
+            remark(f"v{release['version']} failed {ago(release['created_at'])}: {release['message']}")
 
 
 def _print_dynos(app: str, dynos: list[dict[str, Any]]) -> None:
@@ -35,11 +45,10 @@ def _print_dynos(app: str, dynos: list[dict[str, Any]]) -> None:
     for (type_, size, text), members in groups.items():
         say(f"=== {type_} ({size}): {text} ({len(members)})")
         for dyno in members:
-            why = f"  {dyno['exit_message']}" if dyno.get("exit_message") else ""
-            version = f"v{dyno['release']['version']}"
-            say(
-                f"{dyno['name']}: {dyno['state']} {version} {dyno['updated_at']} ({ago(dyno['updated_at'])}){why}"
-            )
+            why = dyno.get("health_message") or dyno.get("exit_message")
+            version, when = f"v{dyno['release']['version']}", dyno["updated_at"]
+            line = f"{dyno['name']}: {dyno['state']} {version} {when} ({ago(when)})"
+            say(f"{line}  {why}" if why else line)
         say()
 
 

@@ -41,6 +41,9 @@ class DynoSerializer(serializers.Serializer[Dyno]):
     command = serializers.CharField()
     created_at = Time()
     exit_message = serializers.CharField(allow_null=True)
+    health_message = serializers.CharField(
+        help_text="What its last health check found, while it is unhealthy."
+    )
     host = serializers.CharField(allow_null=True)
     id = serializers.UUIDField()
     name = serializers.CharField()

@@ -160,7 +160,7 @@ def _instance_rows(app: App, everything: list[Dyno]) -> list[InstanceRow]:
             host=dyno.host,
             since=dyno.since,
             restarts=dyno.restarts,
-            message=dyno.exit_message,
+            message=dyno.health_message or dyno.exit_message,
             version=dyno.release_version,
         )
         for dyno in everything

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import msgspec
 from django.http import HttpRequest, HttpResponse
 
 from paas.controller.internal.machines import answer, body, machine, own
@@ -15,6 +14,7 @@ from paas.controller.selectors.wanted import wanted_state
 from paas.controller.services.logs import PLATFORM, Line, write
 from paas.controller.services.reports import take_host_report
 from paas.errors import Unavailable
+from runtime import shapes
 from runtime.model import HostReport, LogBatch, ReportReply, Stream, decode, encode
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def logs(request: HttpRequest, host: str) -> HttpResponse:
     Lines of apps that the host never had are left out: a host speaks for what was placed on it.
     """
     row = own(request, Host, host)
-    batches = body(request, lambda data, type_: msgspec.json.decode(data, type=type_), list[LogBatch])
+    batches = body(request, shapes.decode, list[LogBatch])
     apps = apps_placed_on(row, {batch.owner for batch in batches})
     lines = [line for batch in batches if batch.owner in apps for line in _lines(batch)]
     if foreign := sorted({batch.owner for batch in batches} - apps):

@@ -44,6 +44,9 @@ class Instance(models.Model):
     restarts = models.PositiveIntegerField(default=0)
     last_exit = models.JSONField(null=True)  # runtime.model.ExitInfo
     resize_problem = models.CharField(max_length=200, blank=True)  # why its new size is not in force
+    health_problem = models.CharField(
+        max_length=400, blank=True
+    )  # what its last check found, while it is unhealthy
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

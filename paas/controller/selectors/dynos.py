@@ -36,7 +36,8 @@ JOB_WORDS = {
 
 @dataclass(frozen=True)
 class Dyno:
-    """One container as people see it. `restarts`: runs after the first; `exit_message`: how the last ended."""
+    """One container as people see it. `restarts`: runs after the first; `exit_message`: how the last ended;
+    `health_message`: why it is not healthy now."""
 
     id: UUID
     name: str
@@ -52,6 +53,7 @@ class Dyno:
     host: str
     restarts: int = 0
     exit_message: str = ""
+    health_message: str = ""
 
 
 def dynos(app: App) -> list[Dyno]:
@@ -109,6 +111,7 @@ def _instance(one: Instance) -> Dyno:
         host=one.host.name,
         restarts=one.restarts,
         exit_message=describe_exit(info) if info else "",
+        health_message=one.health_problem,
     )
 
 

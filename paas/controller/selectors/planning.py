@@ -174,10 +174,11 @@ def describe_exit(info: ExitInfo) -> str:
         case ExitReason.NOT_STARTED:
             return f"could not be started: {info.message}"
         case ExitReason.BOOT_TIMEOUT:
-            seconds = settings.PAAS.boot_timeout
-            return f"did not bind to $PORT within {seconds} seconds of launch (R10 boot timeout)"
+            when = f"within {settings.PAAS.boot_timeout} seconds of launch (R10 boot timeout)"
+            late = f"was not healthy {when}: {info.message}"
+            return late if info.message else f"did not bind to $PORT {when}"
         case ExitReason.UNHEALTHY:
-            return "was stopped: its health check failed too often in a row"
+            return f"was stopped: {info.message or 'its health check failed too often in a row'}"
         case ExitReason.TIMEOUT:
             return "ran longer than it may and was stopped"
         case ExitReason.CANCELLED:

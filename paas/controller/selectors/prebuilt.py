@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from paas.controller.models import Release, Slug
+from runtime import shapes
 from runtime.model import Account, ImageRef
 
 WEB = "web"
@@ -74,7 +75,7 @@ class Program:
 def images_of(slug: Slug | None) -> dict[str, Prebuilt]:
     """Return the images of a slug by process type; none for one that the platform built."""
     stored: dict[str, Any] = slug.images if slug else {}
-    return {type_: msgspec.convert(values, Prebuilt) for type_, values in stored.items()}
+    return {type_: shapes.convert(values, Prebuilt) for type_, values in stored.items()}
 
 
 def image_for(slug: Slug | None, process_type: str) -> Prebuilt | None:

@@ -32,6 +32,7 @@ from paas.controller.texts import storable
 from paas.errors import Conflict, InvalidParams
 from paas.scheduler.cron import following, parse
 from paas.scheduler.model import Phase
+from runtime import shapes
 from runtime.model import ImageRef, Rootfs
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class DeclaredCheck(msgspec.Struct, frozen=True, omit_defaults=True):
     restart_threshold: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
     statuses: tuple[Status, Status] = (200, 399)
     headers: Annotated[dict[HeaderName, Text], msgspec.Meta(max_length=20)] = {}
+    content: Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*\Z", max_length=500)] = ""
     command: Annotated[tuple[Text, ...], msgspec.Meta(max_length=100)] = ()
 
 
@@ -315,7 +317,7 @@ def _close(build: Build) -> None:
 def read_failure(text: str) -> Failure | None:
     """Return what the builder says went wrong, or None when it could not say anything."""
     try:
-        return msgspec.json.decode(text, type=Result).error
+        return shapes.decode(text, Result).error
     except ValueError:
         return None
 
@@ -326,7 +328,7 @@ def read_result(text: str) -> Result:
     The tenant's code ran beside the builder and can have written it: nothing in it is taken on trust.
     """
     try:
-        result = msgspec.json.decode(text, type=Result)
+        result = shapes.decode(text, Result)
     except ValueError as error:
         logger.warning("a build's result cannot be used: %s", error)
     else:

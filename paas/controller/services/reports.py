@@ -83,6 +83,7 @@ def _store(instance: Instance | None, status: InstanceStatus, now: datetime) -> 
         "restarts": status.restarts,
         "last_exit": stored_exit(status.last_exit),
         "resize_problem": storable(status.limits_problem)[:200],
+        "health_problem": storable(status.health_problem)[:400],
     }
     if values == {name: getattr(instance, name) for name in values}:
         return False

@@ -301,8 +301,9 @@ def _fail(build: Build, status: JobStatus, error: builds.Failure | None) -> None
     elif limit:
         builds.fail(build, limit.error_id, f"{limit.words}. {limit.next_step}")
     elif status.exit is not None:
-        reason = f"the build {describe_exit(status.exit)}. {status.message}"
-        builds.fail(build, "build_failed", reason.strip())
+        how = f"the build {describe_exit(status.exit)}"
+        more = "" if status.message in how else status.message
+        builds.fail(build, "build_failed", f"{how.rstrip('.')}. {more}".strip())
     else:
         builds.fail(build, "build_failed", status.message or "the build ended without a result")
 

@@ -21,13 +21,14 @@ POLICY = {"default": [{"type": "insecureAcceptAnything"}]}  # whose images are t
 
 @dataclass(frozen=True)
 class Buildah:
-    """`folder` is thrown away, `store` outlives the build."""
+    """`folder` is thrown away, `store` outlives the build. `auth` is the file of credentials for registries."""
 
     folder: Path
     store: Path
     driver: str
     env: Mapping[str, str]
     output: Output
+    auth: str = ""
 
     def build(
         self, context: Path, dockerfile: Path, stage: str, arguments: Mapping[str, str],
@@ -103,7 +104,7 @@ def make_buildah(
         "CONTAINERS_REGISTRIES_CONF": str(folder / "registries.conf"),
         "REGISTRY_AUTH_FILE": str(folder / "auth.json"),
     }
-    return Buildah(folder, store, driver, env, output)
+    return Buildah(folder, store, driver, env, output, auth)
 
 
 def _registries(insecure: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from . import namespaces
 from .buildah import Buildah, make_buildah
 from .instructions import declared, find, heredoc
 from .plan import REGISTRY_AUTH, Orders, Target
+from .refusals import refusal
 from .stack_base import offer
 
 OUT = "out"
@@ -135,7 +136,7 @@ def build_one(
     arguments = {key: value for key, value in orders.arguments.items() if key in wanted}
     done = buildah.build(file.parent, file, target.stage, arguments, secrets, name)
     if done.code:
-        raise failure(target.dockerfile, text, done)
+        raise refusal(done.lines, buildah.auth) or failure(target.dockerfile, text, done)
     buildah.save(name, work.app / OUT / str(number))
 
 
@@ -158,6 +159,11 @@ def failure(name: str, text: str, done: Finished) -> BuildError:
 def hint_of(error: str) -> str:
     if "unknown instruction" in error.lower():
         return BUILDKIT
+    if "history lists" in error:
+        return (
+            "The base image does not say how it was made, and on top of such an image buildah makes one step "
+            "only: join the steps, or make the image with a Dockerfile and push it again."
+        )
     if "pinging container registry" in error or "initializing source docker://" in error:
         return (
             "Base images come from a registry that builds can reach, or are a stack: FROM paas/debian-13. "

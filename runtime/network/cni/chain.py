@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +20,7 @@ from runtime.model import Struct
 from runtime.network.cni.conf import Chain
 
 Result = dict[str, Any]
-_TAKES = 30.0  # seconds
+TAKES = 30.0  # seconds that one call of a plugin may take
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _WITHOUT_CHECK = ("0.3.0", "0.3.1")
 
@@ -37,22 +39,22 @@ class Attachment(Struct):
     result: Result | None = None
 
 
-def add(attachment: Attachment) -> Result:
+def add(attachment: Attachment, seconds: float = TAKES) -> Result:
     """Run ADD in order, each with the result of the one before. One that fails undoes all. Raises EngineError."""
     previous: Result | None = None
     try:
         for plugin in attachment.chain.plugins:
-            previous = _run(attachment, plugin, "ADD", attachment.netns, previous)
+            previous = _run(attachment, plugin, "ADD", attachment.netns, previous, seconds)
     except EngineError:
         with contextlib.suppress(EngineError):  # the reason is that of the ADD
-            delete(attachment)
+            delete(attachment, seconds)
         raise
     if previous is None:
         raise EngineError(f"The CNI network {attachment.chain.name} gave no result.")
     return previous
 
 
-def delete(attachment: Attachment) -> None:
+def delete(attachment: Attachment, seconds: float = TAKES) -> None:
     """Run DEL in reverse, each of them whatever became of the others. Nothing to do is no error.
 
     Raises EngineError in the words of the first that failed.
@@ -61,7 +63,7 @@ def delete(attachment: Attachment) -> None:
     problems = []
     for plugin in reversed(attachment.chain.plugins):
         try:
-            _run(attachment, plugin, "DEL", netns, attachment.result)
+            _run(attachment, plugin, "DEL", netns, attachment.result, seconds)
         except EngineError as error:
             problems.append(error)
     if problems:
@@ -97,33 +99,52 @@ def nameservers_of(result: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _run(
-    attachment: Attachment, plugin: dict[str, Any], command: str, netns: str, previous: Result | None
+    attachment: Attachment,
+    plugin: dict[str, Any],
+    command: str,
+    netns: str,
+    previous: Result | None,
+    seconds: float = TAKES,
 ) -> Result | None:
     program = Path(attachment.plugins, plugin["type"])
     document = plugin | {"name": attachment.chain.name, "cniVersion": attachment.chain.version}
     if previous is not None:
         document["prevResult"] = previous
+    told, environment = json.dumps(document).encode(), _environment(attachment, command, netns)
     try:
-        done = subprocess.run(
-            [str(program)],
-            input=json.dumps(document).encode(),
-            env=_environment(attachment, command, netns),
-            capture_output=True,
-            timeout=_TAKES,
-            cwd="/",
-            check=False,
-        )
+        code, output, errors = _execute(program, told, environment, seconds)
     except FileNotFoundError as error:
         raise EngineError(
             f"The CNI plugin {program} does not exist: install it, or mend PAAS_AGENT_CNI_BIN_DIR."
         ) from error
+    except subprocess.TimeoutExpired as error:
+        said = _text(error.stderr or error.stdout or b"")
+        raise EngineError(
+            f"The CNI plugin {program.name} did not end within {seconds:g} s of {command} and was stopped"
+            + (f"; it said: {said}" if said else ".")
+        ) from error
     except (OSError, subprocess.SubprocessError) as error:
         raise EngineError(f"The CNI plugin {program.name} could not be run: {error}.") from error
-    if done.returncode != 0:
-        raise EngineError(
-            f"The CNI plugin {program.name} refused {command}: {_words(done.stdout, done.stderr)}"
-        )
-    return _result(program.name, done.stdout) if command == "ADD" else None
+    if code != 0:
+        words = _words(output, errors) or f"it said nothing and ended with status {code}."
+        raise EngineError(f"The CNI plugin {program.name} refused {command}: {words}")
+    return _result(program.name, output) if command == "ADD" else None
+
+
+def _execute(
+    program: Path, told: bytes, environment: dict[str, str], seconds: float
+) -> tuple[int, bytes, bytes]:
+    """Run a plugin to its end: its status, its output and its errors. Raises TimeoutExpired, OSError."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [str(program)], stdin=pipe, stdout=pipe, stderr=pipe, env=environment, cwd="/", start_new_session=True
+    ) as process:
+        try:
+            output, errors = process.communicate(told, timeout=seconds)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # with what it started, which holds its output open
+            raise
+    return process.returncode, output, errors
 
 
 def _environment(attachment: Attachment, command: str, netns: str) -> dict[str, str]:
@@ -149,13 +170,18 @@ def _result(plugin: str, output: bytes) -> Result:
 
 
 def _words(output: bytes, errors: bytes) -> str:
-    """A plugin's error is JSON with `msg` and `details` (section 5 of the specification)."""
+    """A plugin's error is JSON with `code`, `msg` and `details` (section 5 of the specification); '' for none."""
     try:
         told = json.loads(output)
-        words = [str(told[name]) for name in ("msg", "details") if told.get(name)]
+        words = ": ".join(_text(str(told[name]).encode()) for name in ("msg", "details") if told.get(name))
+        code = f"code {told['code']}" if "code" in told else ""
     except (ValueError, AttributeError, TypeError):
-        words = [(errors or output).decode(errors="replace")]
-    return " ".join(" ".join(words).split())[:400] or "it said nothing."
+        return _text(errors) or _text(output)
+    return f"{words} ({code})" if words and code else words or code
+
+
+def _text(words: bytes) -> str:
+    return " ".join(words.decode(errors="replace").split())[:400]
 
 
 def _is_namespace(path: str) -> bool:

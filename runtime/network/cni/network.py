@@ -38,10 +38,16 @@ class CniNetwork:
     guarded = False
 
     def __init__(
-        self, chain: Chain, programs: Path, attachments: Attachments, directory: Path, prefix: str
+        self,
+        chain: Chain,
+        programs: Path,
+        attachments: Attachments,
+        directory: Path,
+        prefix: str,
+        seconds: float = plugins.TAKES,
     ) -> None:
         self._chain, self._programs, self._attachments = chain, programs, attachments
-        self._directory, self._prefix = directory, prefix
+        self._directory, self._prefix, self._seconds = directory, prefix, seconds
         self._lock = threading.Lock()
         self._live: dict[int, Slot] = {}
         self._number = 0
@@ -92,7 +98,7 @@ class CniNetwork:
         try:
             self._attachments.save(attachment)
             _make_namespace(Path(attachment.netns))
-            result = plugins.add(attachment)
+            result = plugins.add(attachment, self._seconds)
             address = plugins.address_of(result)
             self._attachments.save(msgspec.structs.replace(attachment, result=result))
         except (EngineError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Is healthy at /up only, and only after it has been asked three times."""
+"""Is healthy at /up only: refused twice, then without the text three times."""
 
 import os
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,7 +10,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         global asked
         asked += self.path == "/up"
-        body = f"asked {min(asked, 3)} times or more\n".encode()
+        body = f"asked {min(asked, 6)} times or more\n".encode()
+        if self.path == "/up" and asked > 5:
+            body += b"All is well"
         self.send_response(503 if self.path == "/up" and asked < 3 else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -159,6 +159,11 @@ BAD_ENDS = {
         JobState.FAILED, exit=ExitInfo(reason=ExitReason.EXITED, code=2), result="{"
     ),
     "failed build_failed: the disk is full": ends(JobState.FAILED, message="the disk is full"),
+    "failed build_failed: the build could not be started: no network.": ends(
+        JobState.FAILED,
+        exit=ExitInfo(reason=ExitReason.NOT_STARTED, code=125, message="no network."),
+        message="no network.",
+    ),
     "failed build_failed: the build ended without a result": ends(JobState.FAILED),
     "failed build_failed: the build ended without a": ends(result=RESULT),  # but without a slug
     "failed invalid_params: The build ended without saying what it built": ends(slug=SLUG),
@@ -173,6 +178,7 @@ def test_builds_that_end_badly(platform: Platform, app: App, build: Build, said:
     platform.agent.job_ends = BAD_ENDS[said]
     tasks.run_build(str(build.id))
     assert message(build).startswith(said)
+    assert message(build).count("no network") < 2  # the reason is told once
     assert app.releases.count() == 1
     assert outcome(build.id).ok is False
     assert outcome(build.id).reason.startswith(said.split(": ")[1])

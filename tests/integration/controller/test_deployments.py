@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.test import Client
 from django.utils import timezone
 
 from paas.controller.models import App, Deployment, Event, Instance, Release, Router, User
+from paas.controller.selectors.dynos import dynos
 from paas.controller.services.config import set_config
 from paas.controller.services.formation import FormationUpdate, scale
 from paas.controller.services.planning import reconcile_app
 from paas.controller.services.releases import rollback
 from paas.controller.tasks.ticks import tick
 from paas.scheduler.model import Phase
-from runtime.model import InstanceState, JobState
+from runtime.container.port import EngineError
+from runtime.model import ExitInfo, ExitReason, InstanceState, JobState
+from runtime.network.cni import conf
+from runtime.network.cni.chain import Attachment, add
 from tests.integration.controller.conftest import deploy
 from tests.integration.controller.machines import Platform
 
@@ -67,6 +74,17 @@ def at(app: App, phase: Phase) -> Deployment:
     deployment = of_version(app, 3)
     assert (deployment.status, deployment.phase) == ("active", phase)
     return deployment
+
+
+def refusal(folder: Path, answer: dict[str, object]) -> str:
+    """Run a CNI plugin that answers ADD with an error; what the agent makes of it."""
+    plugin = folder / "gate"
+    plugin.write_text(f"#!/bin/sh\n[ $CNI_COMMAND = DEL ] || {{ echo '{json.dumps(answer)}'; exit 1; }}\n")
+    plugin.chmod(0o755)
+    chain = conf.parse({"cniVersion": "1.0.0", "name": "apps", "plugins": [{"type": "gate"}]})
+    with pytest.raises(EngineError) as caught:
+        add(Attachment(number=1, container="c", netns="/proc/self/ns/net", chain=chain, plugins=str(folder)))
+    return str(caught.value)
 
 
 def release_machines(platform: Platform) -> None:
@@ -183,6 +201,31 @@ class TestFailure:
         live.refresh_from_db()
         assert live.current_release.version == 2
         assert Event.objects.get(action="deployment.fail").data == {"error": "app_crashed"}
+
+    def test_a_network_plugin_that_refuses_is_heard_everywhere(
+        self, platform: Platform, live: App, user: User, tmp_path: Path
+    ) -> None:
+        """From a plugin's standard output to those who look: the release, the API behind `paas ps`, the app's page."""
+        said = refusal(tmp_path, {"code": 11, "msg": "no room in vlan 7", "details": "ask the network team"})
+        platform.agent.exit = ExitInfo(reason=ExitReason.NOT_STARTED, code=125, at=1.0, message=said)
+        platform.agent.obeys = new_ones(InstanceState.CRASHED)  # type: ignore[assignment]
+        deploy(user, live, "b" * 40)
+        platform.settle()
+        failed = of_version(live, 3)
+        assert failed.error_id == "not_started"
+        assert failed.message == f"web.1: could not be started: {said}"
+        assert live.releases.get(version=3).message == failed.message
+        platform.agent.set(
+            str(Instance.objects.get(app=live).id), InstanceState.CRASHED, last_exit=platform.agent.exit
+        )
+        platform.agent.tell()
+        (dyno,) = dynos(live)
+        assert dyno.exit_message == f"could not be started: {said}"
+        browser = Client()
+        browser.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        page = browser.get("/dashboard/apps/shop").content.decode()
+        assert said in page
+        assert "refused ADD: no room in vlan 7: ask the network team (code 11)" in said
 
     def test_one_that_never_comes_up(self, platform: Platform, live: App, user: User) -> None:
         deployment = reach(platform, live, user, Phase.START)

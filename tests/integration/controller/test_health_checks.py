@@ -35,7 +35,7 @@ def test_the_kind_follows_from_what_is_declared(
 
 def test_everything_declared_reaches_the_host(live: App) -> None:
     text = """{"healthchecks": {"web": [{"type": "liveness", "path": "/up", "timeout": 2, "wait": 9, "attempts": 4,
-        "successes": 2, "initialDelay": 30, "statuses": [200, 204],
+        "successes": 2, "initialDelay": 30, "statuses": [200, 204], "content": "fine",
         "httpHeaders": [{"name": "Host", "value": "a.b"}]}]}}"""
     declared = parse_health_checks(text.encode())["web"]
     stored = msgspec.to_builtins(msgspec.convert(declared, DeclaredCheck))
@@ -43,3 +43,4 @@ def test_everything_declared_reaches_the_host(live: App) -> None:
     assert (check.path, check.timeout, check.interval, check.start_period) == ("/up", 2.0, 9.0, 30.0)
     assert (check.unhealthy_threshold, check.healthy_threshold, check.restart_threshold) == (4, 2, 4)
     assert (check.statuses, check.headers) == ((200, 204), {"Host": "a.b"})
+    assert check.content == "fine"

@@ -119,6 +119,19 @@ class TestHost:
         assert only(live).last_exit["tail"] == ["nul \N{REPLACEMENT CHARACTER} byte", "☃" * 3000]
         assert find_dyno(live, "web.1").exit_message == "could not be started: no\N{REPLACEMENT CHARACTER}"
 
+    def test_why_one_is_not_healthy(self, platform: Platform, live: App) -> None:
+        """While it is not, and how it ended for that; each in the words of its host."""
+        why, identity = "GET /up was answered with status 500", str(only(live).id)
+        platform.agent.set(identity, InstanceState.UNHEALTHY, health_problem=why)
+        platform.agent.tell()
+        assert find_dyno(live, "web.1").health_message == why
+        message = f"its health check failed 3 times in a row: {why}"
+        exit = ExitInfo(reason=ExitReason.UNHEALTHY, message=message)
+        platform.agent.set(identity, InstanceState.CRASHED, last_exit=exit)
+        platform.agent.tell()
+        shown = find_dyno(live, "web.1")
+        assert (shown.health_message, shown.exit_message) == ("", f"was stopped: {message}")
+
     def test_what_it_can_hold_is_what_it_says(self, platform: Platform, stack: object) -> None:
         platform.agent.tell()
         host = Host.objects.get(id=platform.agent.host.id)

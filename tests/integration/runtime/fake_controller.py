@@ -6,8 +6,7 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import msgspec
-
+from runtime import shapes
 from runtime.model import HostReport, LogBatch, LogLine, ReportReply, WantedState, decode, encode
 
 TOKEN = "controller-token-0123456789"
@@ -83,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
             newer = wanted is not None and wanted.generation > report.generation
             self._answer(200, encode(ReportReply(wanted=wanted if newer else None)))
         elif self.path.endswith("/logs"):
-            self.owner.batches.extend(msgspec.json.decode(body, type=list[LogBatch]))
+            self.owner.batches.extend(shapes.decode(body, list[LogBatch]))
             self._answer(204, b"")
         else:
             self._answer(404, b"")

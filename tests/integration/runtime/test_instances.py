@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 import urllib.request
 
@@ -99,6 +100,61 @@ def test_one_that_never_listens_is_killed_with_r10(agent: Agent, controller: Fak
             "Error R10 (Boot timeout) -> Web process failed to bind to $PORT within 0.5 seconds of launch"
         )
         eventually(lambda: message in controller.texts("i1"))
+
+
+PAGES = """
+import http.server, os, pathlib
+class Page(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *words): pass
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(pathlib.Path(os.environ["PAGE"]).read_bytes())
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Page).serve_forever()
+"""
+
+
+def page_server(agent: Agent, id: str, **health: object) -> InstanceSpec:
+    """Answers with what is in the file `page`."""
+    (agent.home / "pages.py").write_text(PAGES)
+    command = f"PAGE={agent.home}/page exec {sys.executable} -u {agent.home}/pages.py"
+    return web(id, free_port(), command, content="All fine", path="/up?key=k1", **health)
+
+
+def test_an_answer_without_the_text_it_must_hold_is_no_healthy_one(
+    agent: Agent, controller: FakeController
+) -> None:
+    """While it boots, and later; told in words that hold nothing else of the answer."""
+    page, why = agent.home / "page", "GET /up was answered without the text 'All fine'"
+    page.write_text("in trouble: token-77")
+    with agent.start() as client:
+        client.put_wanted(WantedState(generation=1, instances=(page_server(agent, "i1", start_timeout=5),)))
+        late = in_state(client, "i1", InstanceState.CRASHED).last_exit
+        assert (late.reason, late.message) == (ExitReason.BOOT_TIMEOUT, why)
+        page.write_text("yes: All fine, thank you")
+        client.put_wanted(
+            WantedState(generation=2, instances=(page_server(agent, "i2", restart_threshold=30),))
+        )
+        assert in_state(client, "i2", InstanceState.UP).health_problem == ""
+        page.write_text("in trouble: token-77")
+        assert in_state(client, "i2", InstanceState.UNHEALTHY).health_problem == why
+        page.write_text("All fine again")
+        assert in_state(client, "i2", InstanceState.UP).health_problem == ""
+        page.write_text("in trouble: token-77")
+        dead = eventually(lambda: status_of(client, "i2").last_exit, 20)
+        assert (dead.reason, dead.message) == (
+            ExitReason.UNHEALTHY,
+            f"its health check failed 30 times in a row: {why}",
+        )
+        told = [event.message for event in client.events().events if why in event.message]
+        assert any(one.startswith("it was not healthy within 5 seconds") for one in told)
+        assert why in told
+        ended = f"Health check failed 30 times in a row: {why}; restarting process"
+        texts = eventually(lambda: ended in (texts := controller.texts("i2")) and texts)
+    assert f"Health check failed: {why}" in texts
+    late_line = next(text for text in controller.texts("i1") if "R10" in text)
+    assert late_line.endswith(f"Process failed to become healthy within 5 seconds of launch: {why}")
+    assert not any("token-77" in text or "k1" in text for text in texts)
 
 
 def test_failing_checks_make_it_unhealthy_and_passing_ones_up_again(agent: Agent) -> None:

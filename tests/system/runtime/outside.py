@@ -41,10 +41,15 @@ class Outside:
     second: str
 
 
+def some_network() -> str:
+    """The first three numbers of addresses that a machine outside can have."""
+    return f"198.19.{random.randrange(1, 255)}"
+
+
 @contextmanager
-def machine_outside() -> Iterator[Outside]:
-    name, third = f"o{secrets.token_hex(3)}", random.randrange(1, 255)
-    start = f"198.19.{third}"
+def machine_outside(start: str = "") -> Iterator[Outside]:
+    """`start`: of `some_network`, where the addresses must be known before the machine is there."""
+    name, start = f"o{secrets.token_hex(3)}", start or some_network()
     commands = (
         f"netns add {name}",
         f"link add {name}h type veth peer name eth0 netns {name}",

@@ -26,7 +26,12 @@ pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parents[3]
 PLUGINS = Path("/usr/lib/cni")
-FAILING = '#!/bin/sh\n[ "$CNI_COMMAND" != ADD ] || { echo \'{"code": 11, "msg": "refused on purpose"}\'; exit 1; }\n'
+FAILING = """#!/bin/sh
+[ "$CNI_COMMAND" = ADD ] || exit 0
+[ ! -e "$CNI_PATH/hang" ] || { echo waiting for the switch >&2; sleep 600; true; }
+echo '{"code": 11, "msg": "refused on purpose", "details": "by a test"}'
+exit 1
+"""
 
 
 @dataclass(frozen=True)
@@ -141,13 +146,29 @@ def test_del_twice_and_with_the_namespace_gone(host: Host, network: Network) -> 
 
 
 def test_a_failing_add_is_undone(open_host: Callable[..., Host], network: Network) -> None:
-    host = open_host(network.config(cni="refusing"))
-    with pytest.raises(EngineError, match="failing refused ADD: refused on purpose"):
-        host.engine.create(host.spec("true"))
-    assert host.engine.list() == ()
-    assert network.taken() == []
-    assert ports_of(network) == 0
-    assert Attachments(host.config.home / "cni").all() == ()
+    """One that refuses, one that does not end (with what it started), and one that was taken away meanwhile."""
+    host = open_host(network.config(cni="refusing", cni_seconds=3.0))
+    plugin = network.folder / "bin" / "failing"
+    hang = plugin.with_name("hang")
+    for prepare, words in (
+        (lambda: None, r"failing refused ADD: refused on purpose: by a test \(code 11\)$"),
+        (
+            hang.touch,
+            "failing did not end within 3 s of ADD and was stopped; it said: waiting for the switch$",
+        ),
+        (plugin.unlink, f"The CNI plugin {plugin} does not exist: install it"),
+    ):
+        prepare()
+        with pytest.raises(EngineError, match=f"could not be put on the network: .*{words}"):
+            host.engine.create(host.spec("true"))
+        assert host.engine.list() == ()
+        assert network.taken() == []
+        assert ports_of(network) == 0
+        # What a plugin that is gone cannot end stays written down, for the doctor.
+        assert len(Attachments(host.config.home / "cni").all()) == (not plugin.exists())
+    hang.unlink()
+    plugin.write_text(FAILING)
+    plugin.chmod(0o755)
 
 
 WORKER = """

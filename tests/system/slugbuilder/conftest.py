@@ -1,22 +1,22 @@
-"""Stacks are made once per machine and kept between runs: PAAS_TEST_STACKS names the folder."""
+"""The stack that is made once per machine, and the builder beside it."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from paas.slugbuilder.image import build_builder_image
-from paas.slugbuilder.stacks import make_stack
+from paas.slugbuilder.stacks import StackImages
+from tests import debian_stack
 
 
 @pytest.fixture(scope="session")
-def stack_folder():
-    return Path(os.environ.get("PAAS_TEST_STACKS", "/var/tmp/paas-test-stacks"))
+def stack_folder() -> Path:
+    return debian_stack.folder()
 
 
 @pytest.fixture(scope="session")
-def debian_13(stack_folder):
-    return make_stack("debian-13", stack_folder, print)
+def debian_13() -> StackImages:
+    return debian_stack.made()
 
 
 @pytest.fixture(scope="session")

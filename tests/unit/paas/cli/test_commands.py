@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import resource
 import subprocess
 import sys
@@ -177,6 +178,21 @@ class TestLogin:
         assert paas("whoami").code == 3
 
 
+def test_what_runs_and_why_the_newest_release_does_not(platform: Platform, paas: Paas) -> None:
+    platform.answer("GET", "/apps/shop/dynos", [])
+    failed = {
+        "version": 3,
+        "status": "failed",
+        "message": "web.1: no room",
+        "created_at": "2026-01-01T00:00:00Z",
+    }
+    platform.answer("GET", "/apps/shop/releases", [failed])
+    said = paas("ps", "-a", "shop").err
+    assert re.search(r"v3 failed .* ago: web.1: no room", said)
+    platform.answer("GET", "/apps/shop/releases", [failed | {"status": "succeeded"}])
+    assert "v3" not in paas("ps", "-a", "shop").err
+
+
 class TestApps:
     def test_creating_in_a_repository_adds_the_remote(self, platform: Platform, paas: Paas) -> None:
         git("init", "-q")
@@ -294,6 +310,9 @@ class TestPs:
         lines = paas("ps", "-a", "shop").out.splitlines()
         assert lines[0] == "=== web (standard-1x): python app.py (1)"
         assert lines[1].startswith("web.1: up v3 2026-01-01T00:00:00Z (")
+        sick = {"state": "crashed", "health_message": "GET / was answered with status 500"}
+        platform.answer("GET", "/apps/shop/dynos", [{**dyno, **more, **sick}])
+        assert paas("ps", "-a", "shop").out.splitlines()[1].endswith(")  GET / was answered with status 500")
 
     @pytest.mark.parametrize(
         ("words", "asked"),

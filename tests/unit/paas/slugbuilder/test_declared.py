@@ -124,14 +124,16 @@ def test_checks() -> None:
     )
     assert found.check == {
         "path": "/up",
+        "content": "All fine",
         "headers": {"Host": "admin.example.com"},
         "interval": 10.0,
         "timeout": 5.0,
         "unhealthy_threshold": 4,
     }
-    assert [one[:14] for one in found.warnings] == ["CHECKS line 6:", "CHECKS line 7:", "CHECKS line 8:"]
+    assert [one[:14] for one in found.warnings] == ["CHECKS line 7:", "CHECKS line 8:"]
     assert parse_checks(b"WAIT=5\n").check == {}
     assert parse_checks(b"/").check == {"path": "/"}
+    assert parse_checks(b"/\t\tMy <b>App</b>  $(x)").check["content"] == "My <b>App</b>  $(x)"
 
 
 @pytest.mark.parametrize(
@@ -144,6 +146,7 @@ def test_checks() -> None:
         b"TIMEOUT=99",
         b"up",
         b"ftp://x/",
+        b"/ " + b"x" * 501,
     ],
 )
 def test_checks_that_cannot_be_read(text: bytes) -> None:

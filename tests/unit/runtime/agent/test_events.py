@@ -47,6 +47,19 @@ def test_space_is_bounded_and_the_newest_are_kept(tmp_path: Path) -> None:
     assert again.last == 200 and again.add(EventKind.UP).number == 201
 
 
+def test_a_state_is_told_once_to_the_next_agent_and_again_after_a_change(tmp_path: Path) -> None:
+    events = Events(tmp_path / "events")
+    for kind in (EventKind.CREATED, EventKind.STARTED, EventKind.UP):
+        events.add(kind, container="i1")
+    events.add(EventKind.UNHEALTHY, container="i2")
+    again = Events(tmp_path / "events")
+    assert again.told_state("i1", EventKind.UP)
+    assert not again.told_state("i1", EventKind.UNHEALTHY) and not again.told_state("i3", EventKind.UP)
+    for kind in (EventKind.EXITED, EventKind.CREATED, EventKind.STARTED):
+        again.add(kind, container="i1")
+        assert not again.told_state("i1", EventKind.UP)
+
+
 def test_output_of_a_process_stays_out(tmp_path: Path) -> None:
     exit = ExitInfo(reason=ExitReason.EXITED, code=1, tail=("password=x",))
     Events(tmp_path / "events").add(EventKind.EXITED, exit=exit)

@@ -76,7 +76,7 @@ def test_add_goes_in_order_and_del_in_reverse_with_the_result(attachment: Attach
 
 def test_a_failing_add_is_undone_and_told_in_the_plugins_words(attachment: Attachment) -> None:
     Path(attachment.plugins, "refuse").write_text("ADD second")
-    with pytest.raises(EngineError, match="second refused ADD: no room try later"):
+    with pytest.raises(EngineError, match=r"second refused ADD: no room: try later \(code 11\)"):
         chain.add(attachment)
     assert [entry[:2] for entry in log(attachment)] == [
         ["ADD", "first"],
@@ -91,6 +91,29 @@ def test_a_failing_del_does_not_keep_the_others_from_theirs(attachment: Attachme
     with pytest.raises(EngineError, match="second refused DEL"):
         chain.delete(attachment)
     assert [entry[1] for entry in log(attachment)] == ["second", "first"]
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("echo 'no such vlan' >&2; exit 3", "second refused ADD: no such vlan$"),
+        ("echo '{\"code\": 7}'; exit 1", "second refused ADD: code 7$"),
+        ("exit 4", "second refused ADD: it said nothing and ended with status 4."),
+        ("kill -KILL $$", "second refused ADD: it said nothing and ended with status -9."),
+        (
+            "echo asking >&2; sleep 60; true",
+            "did not end within 0.5 s of ADD and was stopped; it said: asking$",
+        ),
+        ("echo fine", "second answered ADD with no JSON"),
+    ],
+)
+def test_a_plugin_that_does_not_do_as_it_should_is_told_about(
+    attachment: Attachment, program: str, words: str
+) -> None:
+    Path(attachment.plugins, "second").write_text(f"#!/bin/sh\n[ $CNI_COMMAND = ADD ] || exit 0\n{program}\n")
+    with pytest.raises(EngineError, match=words):
+        chain.add(attachment, 0.5)
+    assert log(attachment)[-1][:2] == ["DEL", "first"]
 
 
 def test_a_namespace_that_is_gone_is_not_named(attachment: Attachment, tmp_path: Path) -> None:
