@@ -65,6 +65,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{APP}/config-vars", config_vars.ConfigVars.as_view()),
     path(f"{APP}/crashes", crashes.Crashes.as_view()),
     path(f"{APP}/cron", cron.CronJobs.as_view()),
+    path(f"{APP}/cron/<str:job>", cron.OneCronJob.as_view()),
+    path(f"{APP}/cron/<str:job>/actions/run", cron.RunCronJob.as_view()),
     path(f"{APP}/deployments", deployments.Deployments.as_view()),
     path(f"{APP}/deployments/<str:deployment>", deployments.OneDeployment.as_view()),
     path(f"{APP}/domains", domains.Domains.as_view()),

@@ -5,25 +5,16 @@ In: an app.  Out: the page with a part for each.
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from paas.controller.dashboard import egress, networks, volumes
+from paas.controller.dashboard import egress, networks, schedule, volumes
 from paas.controller.dashboard.doors import Request, of_app
 from paas.controller.dashboard.overview import header
 from paas.controller.models import App
-from paas.controller.selectors.cron import last_runs, scheduled
 
 
 @of_app("GET")
 def page(request: Request, app: App) -> HttpResponse:
-    context = header(app, "resources") | volumes.context(app) | egress.context(app) | _schedule(app)
+    context = header(app, "resources") | volumes.context(app) | egress.context(app) | schedule.context(app)
     return render(request, "dashboard/resources.html", context | networks.context(request.user, app))
-
-
-def _schedule(app: App) -> dict[str, Any]:
-    jobs = scheduled(app)
-    runs = last_runs(app, (one.command for one in jobs)) if jobs else {}
-    return {"jobs": [(one, runs.get(one.command, [])) for one in jobs]}

@@ -31,13 +31,15 @@ class Script(models.Model):
 
 
 class CronJob(models.Model):
-    """A scheduled command of the release that serves: the entry `number` of its app.json."""
+    """A scheduled command of the release that serves: the entry `number` of its app.json. `paused`: people do not want
+    it to start by itself; it stays so for its command whatever release comes."""
 
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="cron_jobs")
     number = models.PositiveIntegerField()
     schedule = models.CharField(max_length=200)
     command = models.TextField()
     next_at = models.DateTimeField(db_index=True)
+    paused = models.BooleanField(default=False)
     last_at = models.DateTimeField(null=True)
     one_off = models.ForeignKey(OneOff, null=True, on_delete=models.SET_NULL, related_name="+")
 

@@ -5,6 +5,7 @@ In: an app.  Out: the entries of the release that serves with their times, and h
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 from paas.controller.models import App, CronJob, OneOff
 from paas.controller.selectors.planning import describe_exit, exit_info
+from paas.errors import NotFound
 from runtime.model import ExitReason
 
 TYPE = "cron"  # of the one-offs
@@ -21,11 +23,15 @@ LOOKED_AT = 200  # of an app's scheduled one-offs, newest first
 
 @dataclass(frozen=True)
 class Scheduled:
+    """An entry. `next_at` None: it is paused, and starts by hand only."""
+
+    id: str
     command: str
     schedule: str
     concurrency_policy: str
     maintenance: bool
-    next_at: datetime
+    paused: bool
+    next_at: datetime | None
     last_at: datetime | None
 
 
@@ -52,22 +58,52 @@ def entries(app: App) -> list[dict[str, Any]]:
     return found
 
 
-def scheduled(app: App) -> list[Scheduled]:
-    """In the order of app.json. Rows of an older release that nobody has cleared away yet are left out."""
+def entry_id(schedule: str, command: str) -> str:
+    """Return what an entry goes by: the same as long as it says the same, wherever it stands."""
+    return hashlib.sha256(f"{schedule}\n{command}".encode()).hexdigest()[:8]
+
+
+def jobs(app: App) -> list[tuple[CronJob, dict[str, Any]]]:
+    """In the order of app.json, each with its entry. Rows of an older release that nobody has cleared away yet are
+    left out."""
     declared = entries(app)
     if not declared:
         return []
     rows = CronJob.objects.filter(app=app, number__lt=len(declared)).order_by("number")
-    return [
-        _scheduled(row, declared[row.number])
-        for row in rows
-        if (declared[row.number]["command"], declared[row.number]["schedule"]) == (row.command, row.schedule)
-    ]
+    return [(row, declared[row.number]) for row in rows if is_of(row, declared[row.number])]
 
 
-def _scheduled(row: CronJob, entry: dict[str, Any]) -> Scheduled:
-    policy, always = entry.get("policy", "allow"), bool(entry.get("maintenance"))
-    return Scheduled(row.command, row.schedule, policy, always, row.next_at, row.last_at)
+def is_of(row: CronJob, entry: dict[str, Any]) -> bool:
+    return (row.schedule, row.command) == (entry["schedule"], entry["command"])
+
+
+def find_jobs(app: App, identity: str) -> list[tuple[CronJob, dict[str, Any]]]:
+    """Return what goes by an id: two where an app.json says one thing twice. Raises NotFound."""
+    found = [one for one in jobs(app) if entry_id(one[0].schedule, one[0].command) == identity]
+    if not found:
+        raise NotFound(
+            f"{app.name} has no scheduled command {identity} in the release that serves; see `paas cron`.",
+            app=app.name,
+            resource="cron",
+        )
+    return found
+
+
+def scheduled(app: App) -> list[Scheduled]:
+    return [shown(row, entry) for row, entry in jobs(app)]
+
+
+def shown(row: CronJob, entry: dict[str, Any]) -> Scheduled:
+    return Scheduled(
+        id=entry_id(row.schedule, row.command),
+        command=row.command,
+        schedule=row.schedule,
+        concurrency_policy=entry.get("policy", "allow"),
+        maintenance=bool(entry.get("maintenance")),
+        paused=row.paused,
+        next_at=None if row.paused else row.next_at,
+        last_at=row.last_at,
+    )
 
 
 def last_runs(app: App, commands: Iterable[str], each: int = 5) -> dict[str, list[Run]]:

@@ -83,10 +83,10 @@ def run_release_command(deployment: Deployment, host: Host, command: str) -> One
     return _create(deployment.release, host, run, RELEASE_TIMEOUT, deployment=deployment)
 
 
-def run_of_release(release: Release, command: str, process_type: str) -> OneOff:
+def run_of_release(release: Release, command: str, process_type: str, user: User | None = None) -> OneOff:
     """Start a command that the app's code asks for. Raises Unavailable when no host is ready."""
     run = Run(command, DEFAULT_SIZE, process_type=process_type)
-    return _create(release, _ready_host(release), run, RUN_TIMEOUT)
+    return _create(release, _ready_host(release), run, RUN_TIMEOUT, user=user)
 
 
 def _create(

@@ -9,10 +9,21 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from paas.controller.api import limits
 from paas.controller.encryption import decrypt
-from paas.controller.models import App, Build, Collaborator, Deployment, Host, OneOff, Release, Token
+from paas.controller.models import (
+    App,
+    Build,
+    Collaborator,
+    CronJob,
+    Deployment,
+    Host,
+    OneOff,
+    Release,
+    Token,
+)
 from paas.controller.services.apps import create_app, repository_path
 from paas.gateway import tickets
 from runtime.model import JobSpec, decode
@@ -172,6 +183,30 @@ class TestDynos:
         assert answer.body["name"] in [one["name"] for one in api.get("/apps/shop/dynos").body]
         assert api.post(f"/apps/shop/dynos/{answer.body['name']}/actions/stop").status == 202
         assert OneOff.objects.get().stop_requested
+
+    def test_a_scheduled_command_is_run_paused_and_resumed(
+        self, api: Api, stranger: Api, deployed: App
+    ) -> None:
+        deployed.current_release = release = deployed.releases.get(version=2)
+        deployed.save()
+        release.slug.declared = {"cron": [{"command": "tidy", "schedule": "@daily"}]}
+        release.slug.save()
+        CronJob.objects.create(
+            app=deployed, number=0, command="tidy", schedule="@daily", next_at=timezone.now()
+        )
+        (row,) = api.get("/apps/shop/cron").body
+        path = f"/apps/shop/cron/{row['id']}"
+        assert (row["paused"], row["command"]) == (False, "tidy")
+        paused = api.patch(path, {"paused": True})
+        assert (paused.status, paused.body["paused"], paused.body["next_at"]) == (200, True, None)
+        assert api.patch(path, {"paused": "perhaps"}).status == 422
+        dyno = api.post(f"{path}/actions/run")
+        assert (dyno.status, dyno.body["command"], dyno.body["type"]) == (201, "tidy", "cron"), dyno.body
+        assert api.get(path).body["last_at"]
+        assert api.patch(path, {"paused": False}).body["next_at"]
+        assert api.post("/apps/shop/cron/00000000/actions/run").status == 404
+        assert stranger.post(f"{path}/actions/run").status == 404
+        assert stranger.patch(path, {"paused": True}).status == 404
 
     def test_a_command_to_attach_to(self, api: Api, deployed: App) -> None:
         deployed.current_release = deployed.releases.get(version=2)

@@ -16,12 +16,13 @@ from paas.controller.models import App, Build, CronJob, Event, OneOff, Release, 
 from paas.controller.selectors.builds import build_output
 from paas.controller.selectors.config import config_vars
 from paas.controller.selectors.cron import scheduled
+from paas.controller.selectors.events import entry
 from paas.controller.services import apps, builds, cron, declared, one_offs, releases
 from paas.controller.services.config import set_config
 from paas.controller.services.sources import set_path
 from paas.controller.tasks import builds as tasks
 from paas.controller.tasks import schedules
-from paas.errors import InvalidParams
+from paas.errors import Conflict, InvalidParams, NotFound
 from runtime.model import JobState
 from tests.integration.controller.conftest import make_slug
 from tests.integration.controller.machines import Platform
@@ -257,6 +258,56 @@ class TestCron:
         monkeypatch.setattr(cron, "AT_ONCE", 1)
         cron.start_due(str(app.id), self.NOON + timedelta(minutes=6))
         assert (self.started(app), OneOff.objects.filter(stop_requested=True).count()) == (2, 1)
+
+    def test_by_hand(self, platform: Platform, app: App, user: User) -> None:
+        app = self.live(platform, user, app, {**self.ENTRY, "policy": "forbid"})
+        apps.set_maintenance(user, app, True)
+        (row,) = scheduled(app)
+        cron.set_paused(user, app, row.id, True)
+        due = CronJob.objects.get(app=app).next_at
+        one_off = cron.run_now(user, app, row.id)
+        assert (one_off.command, one_off.user, self.started(app)) == ("tidy up", user, 1)
+        job = CronJob.objects.get(app=app)
+        assert (job.next_at, job.one_off, job.paused) == (due, one_off, True)
+        assert job.last_at is not None
+        with pytest.raises(Conflict, match=f"{one_off.name} of the time before still runs"):
+            cron.run_now(user, app, row.id)
+        with pytest.raises(NotFound, match="00000000"):
+            cron.run_now(user, app, "00000000")
+        (event,) = Event.objects.filter(app=app, action="cron.run")
+        assert entry(event).what == f"started {one_off.name}, which is scheduled at */5 * * * *"
+
+    def test_by_hand_it_replaces_what_runs(self, platform: Platform, app: App, user: User) -> None:
+        app = self.live(platform, user, app, {**self.ENTRY, "policy": "replace"})
+        (row,) = scheduled(app)
+        first, second = (cron.run_now(user, app, row.id) for _ in range(2))
+        first.refresh_from_db()
+        assert (first.stop_requested, second.stop_requested) == (True, False)
+
+    def test_paused_until_resumed(self, platform: Platform, app: App, user: User) -> None:
+        app = self.live(platform, user, app, self.ENTRY, {"command": "b", "schedule": "@daily"})
+        row, other = scheduled(app)
+        for _ in range(2):
+            cron.set_paused(user, app, row.id, True)
+        cron.start_due(str(app.id), self.NOON)
+        assert OneOff.objects.get(app=app).command == "b"
+        row, other = scheduled(app)
+        assert (row.paused, row.next_at, other.paused) == (True, None, False)
+        assert cron.due_apps(self.NOON) == []
+        cron.set_paused(user, app, row.id, False)
+        assert CronJob.objects.get(app=app, number=0).next_at > timezone.now(), "nothing is made up for"
+        words = [entry(event).what for event in Event.objects.filter(app=app, action__startswith="cron.")]
+        assert words == [
+            f"{done} the scheduled command {row.id} (*/5 * * * *)" for done in ("paused", "resumed")
+        ]
+
+    def test_paused_whatever_code_comes(self, platform: Platform, app: App, user: User) -> None:
+        app = self.live(platform, user, app, self.ENTRY, {"command": "b", "schedule": "@daily"})
+        cron.set_paused(user, app, scheduled(app)[0].id, True)
+        moved = {**self.ENTRY, "schedule": "@hourly"}
+        go_live(platform, user, app, "b" * 40, cron=[{"command": "b", "schedule": "@daily"}, moved])
+        found = scheduled(App.objects.get(id=app.id))
+        assert [(one.command, one.paused) for one in found] == [("b", False), ("tidy up", True)]
 
     def test_maintenance(self, platform: Platform, app: App, user: User) -> None:
         other = {"command": "always", "schedule": "*/5 * * * *", "maintenance": True}

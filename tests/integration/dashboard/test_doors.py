@@ -48,7 +48,7 @@ WRITES = [
     "connect_source", "disconnect_source", "source_secret", "source_path", "deploy_source",
     "kernel", "remove_kernel", "sandbox", "egress", "networks", "create_network", "leave_network", "destroy_network",
     "volumes", *(ON_VOLUMES := ["mount_volume", "grow_volume", "destroy_volume", "snapshot_volume", "restore_volume",
-    "remove_snapshot"]),
+    "remove_snapshot"]), *(ON_CRON := ["run_cron", "pause_cron", "resume_cron"]),
 ]  # fmt: skip
 ADMIN_READS = ["hosts", "users", "audit"]
 ADMIN_WRITES = ["invite", "user_active", "user_admin", "user_reset", "user_delete"]
@@ -61,6 +61,7 @@ ARGUMENTS = {
     "remove_config_var": ["A"],
     "revoke_token": [uuid4()],
     **dict.fromkeys(["volume", *ON_VOLUMES], ["data"]),
+    **dict.fromkeys(ON_CRON, ["0a1b2c3d"]),
 }
 WITH_ID = {"build", "build_state", "build_stream", "cancel_build", "stop_one_off", *ADMIN_WRITES} - {"invite"}
 

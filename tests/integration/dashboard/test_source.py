@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from paas.controller.models import App, Build, CronJob, HookRecord, OneOff, Source, User
+from paas.controller.models import App, Build, CronJob, HookRecord, Host, OneOff, Source, User
+from paas.controller.selectors.cron import Scheduled, scheduled
 from paas.controller.services import hook_records, sources
 from paas.controller.services.sources import Repository, secret_of
 from paas.controller.tasks.housekeeping import prune_rows
@@ -181,6 +183,48 @@ def test_scheduled_commands_and_how_they_ended(client: Client, shop: App) -> Non
     assert "@daily next" in page
     assert "Not started yet." in page
     assert f'href="{SHOP}?process=cron.4101#log-title"' in text(client.get(f"{SHOP}/resources"))
+
+
+class TestScheduleByHand:
+    @pytest.fixture
+    def job(self, shop: App) -> Scheduled:
+        release = shop.current_release
+        assert release is not None
+        seed.make_schedule(release, Host.objects.get(name="host-of-shop"), timedelta(minutes=1))
+        OneOff.objects.update(finished_at=timezone.now())
+        return scheduled(App.objects.get(id=shop.id))[0]
+
+    def test_run_now(self, client: Client, shop: App, job: Scheduled) -> None:
+        answer = client.post(f"{SHOP}/cron/{job.id}/run", headers=HTMX)
+        started = OneOff.objects.get(app=shop, user__isnull=False)
+        assert notice(answer) == f"Started {started.name}."
+        assert f"<b>{started.name}</b>" in text(answer)
+        refused = client.post(f"{SHOP}/cron/{job.id}/run", headers=HTMX)
+        assert refused.status_code == 409
+        assert f"{started.name} of the time before still runs" in text(refused)
+
+    def test_pause_and_resume(self, client: Client, shop: App, job: Scheduled) -> None:
+        paused = client.post(f"{SHOP}/cron/{job.id}/pause", headers=HTMX)
+        assert "starts by hand only" in notice(paused)
+        assert ">paused<" in text(paused)
+        assert text(paused).count("/resume") == 2, "of one entry, with and without a script"
+        assert CronJob.objects.get(app=shop, number=0).paused
+        resumed = client.post(f"{SHOP}/cron/{job.id}/resume", headers=HTMX)
+        assert (">paused<" in text(resumed), "/resume" in text(resumed)) == (False, False)
+        assert "paused the scheduled command" in text(client.get(f"{SHOP}/activity/events"))
+
+    def test_an_entry_that_is_gone(self, client: Client, shop: App, job: Scheduled) -> None:
+        answer = client.post(f"{SHOP}/cron/00000000/run", headers=HTMX)
+        assert (answer.status_code, "no scheduled command 00000000" in text(answer)) == (404, True)
+
+    def test_forms_need_their_token(
+        self, shop: App, job: Scheduled, user: User, client_of: Callable[..., Client]
+    ) -> None:
+        for action in ("run", "pause"):
+            answer = client_of(user, enforce_csrf_checks=True).post(f"{SHOP}/cron/{job.id}/{action}")
+            assert answer.status_code == 403
+        assert not CronJob.objects.filter(paused=True).exists()
+        assert not OneOff.objects.filter(user__isnull=False).exists()
 
 
 def test_the_last_run_of_each_is_kept(shop: App) -> None:

@@ -129,7 +129,7 @@ def test_an_answer_without_the_text_it_must_hold_is_no_healthy_one(
     page.write_text("in trouble: token-77")
     with agent.start() as client:
         client.put_wanted(WantedState(generation=1, instances=(page_server(agent, "i1", start_timeout=5),)))
-        late = in_state(client, "i1", InstanceState.CRASHED).last_exit
+        late = eventually(lambda: (status := status_of(client, "i1")) and status.last_exit, 30)
         assert (late.reason, late.message) == (ExitReason.BOOT_TIMEOUT, why)
         page.write_text("yes: All fine, thank you")
         client.put_wanted(

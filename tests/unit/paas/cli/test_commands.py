@@ -363,6 +363,42 @@ class TestPs:
         assert platform.last.body["command"] == "ls 'a b'"
 
 
+class TestCron:
+    ROW = {
+        "id": "0a1b2c3d",
+        "command": "bin/tidy",
+        "schedule": "@daily",
+        "concurrency_policy": "forbid",
+        "paused": True,
+        "next_at": None,
+        "last_at": None,
+    }
+
+    def test_what_is_scheduled(self, platform: Platform, paas: Paas) -> None:
+        platform.answer("GET", "/apps/shop/cron", [self.ROW])
+        line = paas("cron", "-a", "shop").out.splitlines()[1]
+        assert line.split()[:5] == ["0a1b2c3d", "@daily", "bin/tidy", "forbid", "paused"]
+
+    def test_by_hand(self, platform: Platform, paas: Paas) -> None:
+        platform.answer("POST", "/apps/shop/cron/0a1b2c3d/actions/run", {"name": "cron.1234"})
+        assert paas("cron:run", "0a1b2c3d", "-a", "shop").out.startswith("Started cron.1234 of shop.")
+
+    @pytest.mark.parametrize(
+        ("word", "paused", "said"),
+        [
+            ("pause", True, "Paused bin/tidy of shop."),
+            ("resume", False, "Resumed bin/tidy of shop: next at 2026-01-02T00:00:00Z."),
+        ],
+    )
+    def test_paused_and_resumed(
+        self, platform: Platform, paas: Paas, word: str, paused: bool, said: str
+    ) -> None:
+        row = {**self.ROW, "paused": paused, "next_at": None if paused else "2026-01-02T00:00:00Z"}
+        platform.answer("PATCH", "/apps/shop/cron/0a1b2c3d", row)
+        assert paas(f"cron:{word}", "0a1b2c3d", "-a", "shop").out == f"{said}\n"
+        assert platform.last.body == {"paused": paused}
+
+
 class TestReleases:
     def row(self, version: int, **values: Any) -> dict[str, Any]:
         return {
