@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
 import signal
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +20,7 @@ import pytest
 from runtime.container.storage import load
 from tests.e2e import apps
 from tests.e2e.load import Load
-from tests.e2e.platform import PORTS, Platform, commit, repository, request, until
+from tests.e2e.platform import PORTS, Answer, Platform, commit, repository, request, until
 from tests.e2e.test_kill import Push, slow_build
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -89,6 +91,32 @@ BUILD_BOMBS = {
     "build_disk_full": ("fallocate -l 3800M a && cat /dev/zero > b\n", "The build's disk of"),
     "build_output_too_large": ("exec yes 'and so on'\n", "The build printed more than 1,500,000 lines"),
 }
+
+
+def archive_bombs() -> dict[str, tuple[bytes, str, str]]:
+    """Archives as a source, each with the id and words in which it is refused."""
+
+    def archive(kind: bytes, size: int = 0, link: str = "") -> bytes:
+        member = tarfile.TarInfo("bomb")
+        member.type, member.size, member.linkname = kind, size, link
+        return gzip.compress(member.tobuf()) + gzip.compress(bytes(2**24)) * (size // 2**24)
+
+    return {
+        "tar": (archive(tarfile.REGTYPE, 3 * 2**30), "source_too_large", "The source is too large"),
+        "headers": (archive(tarfile.XHDTYPE, 2**30), "source_invalid", "larger than any source needs"),
+        "symlink": (
+            archive(tarfile.SYMTYPE, link="/etc/shadow") + gzip.compress(bytes(1024)),
+            "source_refused",
+            "'bomb' is a link out of the repository (to '/etc/shadow')",
+        ),
+        "device": (archive(tarfile.BLKTYPE), "source_invalid", "is not a file, folder or symbolic link"),
+    }
+
+
+def ended_build(platform: Platform, app: str, build: str) -> Answer:
+    path = f"/apps/{app}/builds/{build}"
+    until(lambda: platform.api("GET", path).json()["status"] != "pending", 120, "the build ended", 0.2)
+    return platform.api("GET", path)
 
 
 @dataclass(frozen=True)
@@ -246,6 +274,45 @@ class TestHostileBuild:
         assert words in re.sub(r"\s*\nremote:\s+!\s+", " ", pushed.output)
         assert platform.api("GET", f"/apps/{app}/builds").json()[0]["error_id"] == error_id
         assert not load.failures, load.summary()
+        platform.api("DELETE", f"/apps/{app}")
+
+    def test_an_archive_that_is_a_bomb_ends_with_its_own_error(self, platform: Platform) -> None:
+        app = platform.create_app()
+        for name, (data, error_id, words) in archive_bombs().items():
+            blob = platform.api("POST", f"/apps/{app}/sources").json()["source_blob"]
+            port = platform.port("PAAS_API_PORT")
+            sent = request(port, "PUT", blob["put_url"].split(str(port), 1)[1], data, {})
+            assert sent.status == 200, sent.text
+            said = platform.api("POST", f"/apps/{app}/builds", {"source_blob": {"url": blob["get_url"]}})
+            if said.status < 400:
+                said = ended_build(platform, app, said.json()["id"])
+            found = said.json()
+            assert (found.get("error_id") or found["id"], words in found["message"]) == (error_id, True), (
+                name,
+                found,
+            )
+        platform.api("DELETE", f"/apps/{app}")
+
+    def test_a_build_makes_no_device_and_no_program_with_anothers_rights(
+        self, platform: Platform, make_repository: Callable[..., Path]
+    ) -> None:
+        files = {**apps.node("greedy"), "Procfile": "worker: sleep 1000\n"}
+        files["bomb.sh"] = (
+            "mknod disk b 8 0; mknod nothing c 1 3; cp /usr/bin/id . && chmod 6755 id && ./id -u\n"
+        )
+        package = json.loads(files["package.json"])
+        package["scripts"]["build"] = "sh bomb.sh"
+        files["package.json"] = json.dumps(package)
+        app = platform.create_app()
+        pushed = platform.git_push(make_repository(files=files), app)
+        assert pushed.code == 0, pushed.output
+        assert pushed.output.count("Operation not permitted") == 2, pushed.output
+        told = [
+            line
+            for line in pushed.output.splitlines()
+            if "The setuid or setgid bit was taken from id" in line
+        ]
+        assert len(told) == 1, pushed.output
         platform.api("DELETE", f"/apps/{app}")
 
     def test_whoever_waits_for_a_place_is_told(self, platform: Platform, tmp_path: Path) -> None:
