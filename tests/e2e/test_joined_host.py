@@ -6,6 +6,7 @@ import http.client
 import ipaddress
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import pytest
 from runtime.tls import CONTROLLER, Credentials, client_context
 from tests.e2e.joined_host import BEYOND, BEYOND_PORT, ROUTER_PORT, Machine, second_machine
 from tests.e2e.load import Load
-from tests.e2e.platform import PORTS, ROOT, Platform, repository, until
+from tests.e2e.platform import PORTS, ROOT, Platform, commit, repository, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -329,6 +330,22 @@ def test_an_app_is_built_there_and_its_way_out_has_a_name(two: Two, elsewhere: s
         return any(f"{two.far.beyond}:{BEYOND_PORT}/tcp" in line for line in lines if "Egress rules" in line)
 
     until(told, 30, "its log tells what was refused")
+
+
+def test_an_image_is_built_there(two: Two, elsewhere: str, tmp_path: Path) -> None:
+    """The app of the joined host goes on as a Dockerfile: base, cache and the image itself are that host's."""
+    dockerfile = (
+        "FROM scratch\nCOPY busybox /bin/busybox\nCOPY page /www/index.html\n"
+        'RUN ["/bin/busybox", "id", "-u"]\n'
+        'CMD ["/bin/busybox", "sh", "-c", "exec /bin/busybox httpd -f -p $PORT -h /www"]\n'
+    )
+    source = repository(tmp_path / "image", files={"Dockerfile": dockerfile, "page": "made of an image\n"})
+    shutil.copy("/bin/busybox", source)
+    commit(source, "its program", {})
+    pushed = two.platform.git_push(source, elsewhere, "+main")
+    assert pushed.code == 0, pushed.output
+    assert two.built_on(elsewhere) == [two.far.name] * 2
+    assert two.platform.get(elsewhere).text == "made of an image\n"
 
 
 def test_a_newer_agent_takes_over_and_leaves_the_containers_alone(two: Two) -> None:
