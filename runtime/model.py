@@ -269,11 +269,15 @@ class JobOutput(Struct):
 
     `keep_times`: files keep their times, which the job has set so that equal input gives equal bytes (web servers
     make ETags of them); else every time becomes 0.
+
+    `offer`: folders of `directory` that the last job with this cache made images of are there again when it starts, as
+    they were packed. The job takes them or moves them away: a folder that comes back unchanged is the same image.
     """
 
     directory: str = "/app"
     keep_times: bool = False
     dependencies: bool = False
+    offer: bool = False
 
 
 class JobSpec(Struct):

@@ -21,6 +21,7 @@ from .environment import build_environment
 from .errors import VAGUE, BuildError
 from .heroku.compiling import Chosen, Made, compile_chosen, references_of
 from .heroku.variables import config_of
+from .kept_trees import drop_stale_marks, set_aside
 from .launcher import write_launcher
 from .misspelled import misspelled
 from .output import Output
@@ -115,6 +116,7 @@ def prepare(request: Request, environ: Mapping[str, str], output: Output) -> Wor
     """Make the folders and decide what tools see. Leftovers of a killed build in the cache are removed."""
     os.umask(0o022)
     request.app.mkdir(parents=True, exist_ok=True)
+    offered = set_aside(request.app, request.scratch.with_name(f"{request.scratch.name}-offered"))
     cache = request.cache if request.cache.is_dir() and os.access(request.cache, os.W_OK) else None
     if cache is not None and make_room(cache):
         output.info("The build cache was nearly full and has been emptied")
@@ -124,7 +126,9 @@ def prepare(request: Request, environ: Mapping[str, str], output: Output) -> Wor
         folder.mkdir(parents=True, exist_ok=True)
     env = build_environment(environ, home=home, temporary=temporary, stack=request.stack.name)
     config = config_of(environ)
-    return Workspace(request.app, cache, request.scratch, env, request.stack, output, config=config)
+    return Workspace(
+        request.app, cache, request.scratch, env, request.stack, output, config=config, offered=offered
+    )
 
 
 def compile_source(request: Request, work: Workspace) -> Result:
@@ -147,6 +151,7 @@ def compile_source(request: Request, work: Workspace) -> Result:
     with work.timed("sbom"):
         write_sbom(work.app)
     with work.timed("settle"):
+        drop_stale_marks(work)
         settled = settle(work.app, unpacked.newest)
     tell_lowered(work, settled)
     files, size = settled.files, settled.size
@@ -250,7 +255,8 @@ def settle(app: Path, newest: int) -> Settled:
             if found.st_mode & RAISING and stat.S_ISREG(found.st_mode):
                 os.chmod(path, stat.S_IMODE(found.st_mode) & ~RAISING)  # noqa: PTH101
                 lowered.append(os.path.relpath(path, app))
-            os.utime(path, (newest, newest), follow_symlinks=False)
+            if found.st_ctime_ns:  # else it is a packed file of the last build, which counts without times
+                os.utime(path, (newest, newest), follow_symlinks=False)
     os.utime(app, (newest, newest))
     return Settled(files, size, tuple(lowered))
 

@@ -27,7 +27,8 @@ class Stack:
 class Workspace:
     """One build. `app` is the final place of the code; `cache` outlives the build (None: there is none);
     `scratch` is thrown away; `env` is what tools and the app's own build steps get (config vars included);
-    `config` is the app's config vars alone."""
+    `config` is the app's config vars alone; `offered` holds the dependencies of the last build as they were packed
+    (None: the host shows none), `trees` those that this one has marked, each with the time of its last change."""
 
     app: Path
     cache: Path | None
@@ -37,6 +38,8 @@ class Workspace:
     output: Output
     timings: dict[str, float] = field(default_factory=dict)
     config: Mapping[str, str] = field(default_factory=dict)
+    offered: Path | None = None
+    trees: dict[Path, int] = field(default_factory=dict)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:

@@ -170,7 +170,13 @@ class Job:
             binds = await self._fetch_inputs(deadline)
             await self._context.images.ensure_before(self.spec.container.rootfs.layers, deadline)
         with self._timed("create"):
-            cache = VolumeBind(name=self.spec.cache, target="/cache", size_bytes=self.spec.cache_bytes)
+            output = self.spec.output
+            cache = VolumeBind(
+                name=self.spec.cache,
+                target="/cache",
+                size_bytes=self.spec.cache_bytes,
+                packed=output.directory if output and output.offer else "",
+            )
             created = await self._context.calls.create(
                 self.spec.container,
                 binds=binds,

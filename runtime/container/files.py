@@ -63,9 +63,8 @@ def stage_tree(rootfs: Path, directory: str, stage: Path) -> str:
         raise EngineError(f"{directory!r} is not a directory that can be packed.")
     place = stage / inner
     place.mkdir(mode=0o755, parents=True)
-    flags = os.O_PATH | os.O_DIRECTORY
     try:
-        fd = _open(str(rootfs), str(inner), flags, syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_SYMLINKS)
+        fd = open_directory(rootfs, str(inner), os.O_PATH)
     except OSError as error:
         raise EngineError(f"{directory} is not a directory in the container; nothing was packed.") from error
     try:
@@ -75,6 +74,12 @@ def stage_tree(rootfs: Path, directory: str, stage: Path) -> str:
     for folder in (place.parents[index] for index in range(len(inner.parts))):
         os.utime(folder, (0, 0))
     return str(inner)
+
+
+def open_directory(root: Path, path: str, flags: int = os.O_RDONLY) -> int:
+    """Return a descriptor of a directory below `root`, to which no link led. Raises OSError."""
+    resolve = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_SYMLINKS
+    return _open(str(root), path, flags | os.O_DIRECTORY, resolve)
 
 
 def remove_stage(stage: Path) -> None:

@@ -16,6 +16,7 @@ from runtime.container import (
     attaching,
     bundle,
     conmon,
+    offering,
     process,
     rootfs,
     roots,
@@ -44,6 +45,7 @@ class Shown:
     binds: tuple[bundle.Mounted, ...]
     caches: tuple[str, ...]
     attached: attaching.Attached
+    offered: offering.Offered
 
 
 def make(parts: Parts, request: Request) -> Record:
@@ -81,7 +83,8 @@ def _show(parts: Parts, making: Making, undo: contextlib.ExitStack) -> Shown:
     """Mount the root, the firewall being opened meanwhile; then files of the host and volumes."""
     request, spec, uid_start = making.request, making.spec, making.uid_start
     with parts.mounts.beside(join_network, parts, spec, making.slot):
-        root = roots.mount_root(parts, request, uid_start, _etc(parts, making), making.foreign)
+        offered = () if making.foreign else offering.choose(parts, request, making.start)
+        root = roots.mount_root(parts, request, uid_start, _etc(parts, making), making.foreign, offered)
     if making.netns:
         rootfs.mount_sysfs(root / "sys", making.netns)
     opened = [roots.open_volume(parts, one, making.start, uid_start, undo) for one in request.volumes]
@@ -95,7 +98,7 @@ def _show(parts: Parts, making: Making, undo: contextlib.ExitStack) -> Shown:
     ]
     work, mapping = parts.layout.work(spec.id), _mapping(parts, uid_start)
     attached = attaching.attach(parts.data, spec, work, root, mapping, undo)
-    return Shown(root, (*binds, *attached.mounts), tuple(key for key, _ in opened), attached)
+    return Shown(root, (*binds, *attached.mounts), tuple(key for key, _ in opened), attached, offered)
 
 
 def _etc(parts: Parts, making: Making) -> dict[str, str]:
@@ -164,4 +167,5 @@ def _record(parts: Parts, making: Making, shown: Shown, pid: int, conmon_pid: in
         paths=tuple((bind.target, bind.source) for bind in shown.binds),
         images=tuple(ref.digest for ref in spec.rootfs.layers),
         stop_signal=spec.stop_signal,
+        offered=shown.offered,
     )

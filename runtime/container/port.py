@@ -48,12 +48,14 @@ class Bind(Struct):
 class VolumeBind(Struct):
     """A persistent volume of the container's owner, made when missing, shown writable at `target`.
 
-    `size_bytes` is a hard limit; a larger one than before grows the volume.
+    `size_bytes` is a hard limit; a larger one than before grows the volume. Folders of the directory `packed` that were
+    exported beside it last are there again, as they were, in a container with a disk of its own.
     """
 
     name: str
     target: str
     size_bytes: int
+    packed: str = ""
 
 
 class Created(Struct):

@@ -24,7 +24,10 @@ _MOUNT_POINTS = ("dev", "proc", "sys")
 _ROOT_OWNED = (*_MOUNT_POINTS, "etc", "var", "usr")
 _STICKY = ("tmp", "var/tmp")
 _APP_OWNED = ("app", "run")
-_SCRATCH = "scratch"  # where the disk of a writable layer stays in reach, to be thrown away unwritten
+SCRATCH, UPPER = (
+    "scratch",
+    "data",
+)  # where the disk of a writable layer stays in reach, to be thrown away unwritten
 
 
 class Writable(Struct):
@@ -32,6 +35,7 @@ class Writable(Struct):
 
     `tmp` > 0 makes /tmp a file system of its own in memory; 0 leaves it on the writable layer.
     `foreign`: directories of the app are the image's business. `idmapped`: the lower directories are to be, too.
+    `redirected`: a folder of a lower layer may be moved without being copied; the kernel notes where it came from.
     """
 
     size: int
@@ -39,6 +43,7 @@ class Writable(Struct):
     tmp: int = 0
     foreign: bool = False
     idmapped: bool = True
+    redirected: bool = False
 
 
 def assemble(
@@ -59,11 +64,12 @@ def assemble(
         shift = uid_start if writable.idmapped else None
         shown = [_show_lower(upper / f"l{n}", path, shift, namespaces) for n, path in enumerate(lowers)]
         options = f"lowerdir={':'.join(map(str, shown))},upperdir={upper}/data,workdir={upper}/work"
+        options += ",redirect_dir=on" if writable.redirected else ""
         flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
         syscalls.mount("overlay", target, "overlay", flags, options)
         if writable.scratch:
-            (work / _SCRATCH).mkdir(mode=0o700)
-            syscalls.bind(upper, work / _SCRATCH, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV)
+            (work / SCRATCH).mkdir(mode=0o700)
+            syscalls.bind(upper, work / SCRATCH, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV)
         if writable.tmp:
             syscalls.mount(
                 "paas-tmp",
@@ -114,7 +120,7 @@ def dismantle(work: Path) -> None:
     if not work.is_dir():
         return
     with contextlib.suppress(OSError):
-        loop.discard(work / _SCRATCH)
+        loop.discard(work / SCRATCH)
     for path in sorted(work.iterdir()):
         with contextlib.suppress(OSError):
             syscalls.umount(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from runtime.container import bundle, rootfs
 from runtime.container.foreign import Foreign
+from runtime.container.offering import Offered
 from runtime.container.owners import APP_UID
 from runtime.container.parts import Parts, Request
 from runtime.container.port import Bind, EngineError, VolumeBind
@@ -18,8 +19,9 @@ _SMALLEST_LAYER = 1024**2
 
 
 def mount_root(
-    parts: Parts, request: Request, uid_start: int | None, files: dict[str, str], foreign: Foreign | None
-) -> Path:
+    parts: Parts, request: Request, uid_start: int | None, files: dict[str, str], foreign: Foreign | None,
+    offered: Offered = (),
+) -> Path:  # fmt: skip
     spec, layout = request.spec, parts.layout
     if foreign:
         size = rootfs.Writable(size=max(_SMALLEST_LAYER, spec.limits.writable_bytes))
@@ -27,7 +29,7 @@ def mount_root(
         return rootfs.assemble(
             layout.work(spec.id), own, uid_start, size, {}, parts.namespaces, None, bare=True
         )
-    lowers = parts.lowers.of(spec.rootfs, uid_start)
+    lowers = (*(parts.images.mount(ref) for _, ref in offered), *parts.lowers.of(spec.rootfs, uid_start))
     scratch, limits = request.scratch_bytes, spec.limits
     writable = rootfs.Writable(
         size=scratch or max(_SMALLEST_LAYER, limits.writable_bytes),
@@ -35,6 +37,7 @@ def mount_root(
         tmp=0 if scratch else limits.tmp_bytes,
         foreign=spec.foreign,
         idmapped=parts.lowers.idmapped,
+        redirected=bool(offered),
     )
     usr = Path("/usr") if spec.rootfs.host else None
     return rootfs.assemble(layout.work(spec.id), lowers, uid_start, writable, files, parts.namespaces, usr)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from runtime.container.layout import Layout
 from runtime.container.port import EngineError
-from runtime.model import ExitInfo, Struct, decode, encode
+from runtime.model import ExitInfo, ImageRef, Struct, decode, encode
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
 
@@ -21,7 +21,8 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
 class Record(Struct):
     """A container that was made. Process start times (clock ticks since boot) tell a reused pid from the real one.
 
-    `volumes` are caches, `data` first-class volumes; `notes` what making it had to tell the app.
+    `volumes` are caches, `data` first-class volumes; `notes` what making it had to tell the app; `offered` the images
+    that lie below its writable layer, by the path that they are images of.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Record(Struct):
     paths: tuple[tuple[str, str], ...] = ()
     images: tuple[str, ...] = ()
     stop_signal: int = 15
+    offered: tuple[tuple[str, ImageRef], ...] = ()
     started_at: float | None = None
     exit: ExitInfo | None = None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path, PurePosixPath
 
-from runtime.container import conmon, copies, execs, files, stock, storage
+from runtime.container import conmon, copies, execs, files, offering, stock, storage
 from runtime.container.config import EngineConfig
 from runtime.container.ledger import Ledger
 from runtime.container.port import EngineError, Strain, Usage
@@ -104,9 +104,11 @@ class Visiting(Ledger):
         volumes = self._existing(container).volumes
         left_out = tuple(str(PurePosixPath("/", path).relative_to("/")) for path in without)
         try:
-            tree = packing.Tree(stage, files.stage_tree(root, directory, stage), keep_times, left_out)
+            inner = files.stage_tree(root, directory, stage)
+            tree = packing.Tree(stage, inner, keep_times, left_out)
             # With a commit's times a tree is another one each time: to read it first would cost more than it saves.
             notes = self._parts.volumes.notes(volumes[0]) if volumes and not keep_times else None
-            return packing.pack(self._parts.images, tree, target, notes)
+            same = offering.unchanged(self._parts, self._existing(container), inner) if notes else None
+            return packing.pack(self._parts.images, tree, target, notes, same)
         finally:
             files.remove_stage(stage)

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -26,11 +26,16 @@ READING_SECONDS = 600.0
 
 
 class Note(Struct):
-    """`fingerprint` is of the tree and of how it was packed."""
+    """`fingerprint` is of the tree and of how it was packed; `path` is where the tree was."""
 
     fingerprint: str
     digest: str
     size: int
+    path: str = ""
+
+    @property
+    def ref(self) -> ImageRef:
+        return ImageRef(digest=self.digest, size=self.size)
 
 
 class Notes(Struct):
@@ -49,8 +54,15 @@ class Tree:
     without: tuple[str, ...] = ()
 
 
-def pack(images: Images, tree: Tree, target: Path, notes: Path | None = None) -> ImageRef:
-    """Write the image of `tree` to `target` and into the store. Raises EngineError."""
+def pack(
+    images: Images, tree: Tree, target: Path, notes: Path | None = None, same: ImageRef | None = None
+) -> ImageRef:
+    """Write the image of `tree` to `target` and into the store. Raises EngineError.
+
+    `same` is the noted image that the tree is known to be, unread.
+    """
+    if same and notes and _again(images, read_notes(notes), same, tree, target, notes):
+        return same
     key = fingerprint_of(tree) if notes else ""
     known = read_notes(notes) if notes and key else Notes()
     again = _taken(images, known, key, target)
@@ -58,8 +70,16 @@ def pack(images: Images, tree: Tree, target: Path, notes: Path | None = None) ->
         squashfs.pack(tree.stage, target, keep_times=tree.keep_times, without=tree.without)
     ref = again if again and not images.missing((again,)) else images.keep(target)
     if notes and key:
-        write_notes(notes, noted(known, Note(fingerprint=key, digest=ref.digest, size=ref.size)))
+        write_notes(
+            notes, noted(known, Note(fingerprint=key, digest=ref.digest, size=ref.size, path=tree.inner))
+        )
     return ref
+
+
+def latest(known: Notes, below: str) -> tuple[Note, ...]:
+    """Return the newest note of each folder that lies in `below` itself."""
+    newest = {note.path: note for note in known.notes if str(PurePosixPath(note.path).parent) == below}
+    return tuple(newest.values())
 
 
 def fingerprint_of(tree: Tree) -> str:
@@ -106,8 +126,27 @@ def _taken(images: Images, known: Notes, key: str, target: Path) -> ImageRef | N
     note = next((one for one in known.notes if key and one.fingerprint == key), None)
     if note is None:
         return None
-    ref = ImageRef(digest=note.digest, size=note.size)
-    file = images.path(ref)
+    file = images.path(note.ref)
+    if not _copied(file, target):
+        return None
+    if digest_of(target)[0] == note.digest:
+        return note.ref
+    target.unlink()
+    file.unlink(missing_ok=True)  # damaged: what is packed now takes its place
+    return None
+
+
+def _again(images: Images, known: Notes, same: ImageRef, tree: Tree, target: Path, notes: Path) -> bool:
+    """Take an image whose digest was looked at before the tree was made of it; its note becomes the newest."""
+    note = next((one for one in known.notes if (one.ref, one.path) == (same, tree.inner)), None)
+    if note is None or not _copied(images.path(same), target):
+        return False
+    write_notes(notes, noted(known, note))
+    return True
+
+
+def _copied(file: Path, target: Path) -> bool:
+    """Put a file of the store at `target` as well; False when it is not there."""
     try:
         os.utime(file)  # used just now
         try:
@@ -115,9 +154,5 @@ def _taken(images: Images, known: Notes, key: str, target: Path) -> ImageRef | N
         except OSError:  # another file system
             shutil.copyfile(file, target)
     except OSError:
-        return None
-    if digest_of(target)[0] == note.digest:
-        return ref
-    target.unlink()
-    file.unlink(missing_ok=True)  # damaged: what is packed now takes its place
-    return None
+        return False
+    return True

@@ -207,7 +207,7 @@ def job_spec(build: Build, needed: tuple[str, ...] = ()) -> JobSpec:
         container=container,
         timeout=float(settings.PAAS.build_timeout),
         inputs=(JobInput(path=f"/internal/sources/{build.id}", target=SOURCE_PATH),),
-        output=JobOutput(directory="/app", keep_times=True, dependencies=True),
+        output=JobOutput(directory="/app", keep_times=True, dependencies=True, offer=True),
         cache=cache_name(build.app, build.stack),
         result_path=RESULT_PATH,
     )

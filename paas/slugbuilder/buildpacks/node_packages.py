@@ -15,7 +15,8 @@ from typing import Any
 
 from ..command import capture, run
 from ..errors import BuildError
-from ..tree_cache import key_of, restore, save
+from ..kept_trees import bring_back, keep
+from ..tree_cache import key_of
 from ..workspace import Workspace
 from .node_choice import ChosenNode
 from .node_errors import explain_node
@@ -129,7 +130,7 @@ def fill(
     modules = work.app / "node_modules"
     discard_committed(work, modules)
     key = modules_key(work, package, manager, node.version, with_dev=with_dev)
-    if key and restore(work.cache, "node_modules", key, modules):
+    if key and bring_back(work, "node_modules", key, modules):
         work.output.step(f"{manager.lock} unchanged: node_modules restored from the cache")
         return
     argv = manager.install(with_dev=with_dev)
@@ -138,7 +139,7 @@ def fill(
     if done.code != 0:
         raise explain_node(done.text, manager.program, manager.lock)
     if key and modules.is_dir():
-        save(work.cache, "node_modules", key, modules)
+        keep(work, "node_modules", key, modules)
 
 
 def discard_committed(work: Workspace, modules: Path) -> None:

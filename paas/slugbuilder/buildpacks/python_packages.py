@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..command import run
 from ..errors import BuildError
-from ..tree_cache import restore, save
+from ..kept_trees import bring_back, keep
 from ..workspace import Workspace
 from .python_errors import explain_uv
 from .python_plans import VENV, InstallPlan
@@ -22,7 +22,7 @@ from .python_plans import VENV, InstallPlan
 def install_packages(work: Workspace, plan: InstallPlan, python: Path) -> None:
     """Make `.venv`: restored when the key is known, else installed and kept."""
     venv = work.app / VENV
-    if plan.key and restore(work.cache, "venv", plan.key, venv):
+    if plan.key and bring_back(work, "venv", plan.key, venv):
         work.output.step(f"{plan.source} unchanged: environment restored from the cache")
         return
     work.output.step(f"Installing dependencies from {plan.source} with uv")
@@ -33,7 +33,7 @@ def install_packages(work: Workspace, plan: InstallPlan, python: Path) -> None:
         if done.code != 0:
             raise explain_uv(done.text, plan.source)
     strip_volatile(venv)
-    if plan.key and not save(work.cache, "venv", plan.key, venv) and work.cache:
+    if plan.key and not keep(work, "venv", plan.key, venv) and work.cache:
         work.output.info("The environment does not fit into the cache: the next build installs again")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from runtime.container.port import EngineError, VolumeBind
+from runtime.images import packing
 from runtime.model import ContainerSpec, ImageRef, Rootfs
 from tests.system.runtime.conftest import Host
 
@@ -150,6 +152,60 @@ def test_a_tree_that_was_packed_is_known_again_by_its_content(host: Host, tmp_pa
     assert len(notes) == 1
     assert host.engine.remove_volume("app-1", "cache")
     assert not notes[0].exists()
+
+
+TOUCHES = {
+    "nothing": "true",
+    "one file more": "touch deps/x",
+    "one file less": "rm deps/sub/code",
+    "a byte": "printf ? | dd of=deps/big bs=1 seek=5 conv=notrunc 2>/dev/null",
+    "its mode": "chmod 700 deps",
+    "a folder's mode": "chmod 700 deps/sub",
+    "another in its place": "mv deps old; mkdir deps",
+    "the other one in its place": "mv deps third; mv more deps; mv third more",
+}
+
+
+def test_a_folder_that_comes_back_is_not_read_and_never_taken_for_what_it_is_not(
+    host: Host, tmp_path: Path
+) -> None:
+    """What is shown again in the next build, moved away and back, is the same image; whatever was done to it counts."""
+    numbers = itertools.count()
+    make = "mkdir -p deps/sub more; head -c 3000000 /dev/zero > deps/big; ln -s big deps/link; echo 1 > more/code"
+
+    def build(script: str, packed: str = "/app") -> tuple[ImageRef, ImageRef, str]:
+        cache = VolumeBind(name="cache", target="/cache", size_bytes=16 * 2**20, packed=packed)
+        create = {"scratch_bytes": 64 * 2**20, "volumes": (cache,)}
+        container = host.start("/bin/sh", "-c", script, create=create)
+        ended, output = host.finish(container)
+        assert ended.code == 0, output
+        files = [tmp_path / f"o{next(numbers)}.squashfs" for _ in range(2)]
+        deps, more = (
+            host.engine.export(container, path, file)
+            for path, file in zip(("/app/deps", "/app/more"), files, strict=True)
+        )
+        host.engine.delete(container)
+        return deps, more, output
+
+    whole = make + "; echo 1 > deps/sub/code"
+    first, more, _ = build(whole)
+    away = "mkdir /var/tmp/o && mv deps more /var/tmp/o/ && ls -A && mv /var/tmp/o/* ."
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "fingerprint_of", lambda tree: pytest.fail("it was read"))
+        assert build(f"{away}; cat deps/sub/code") == (first, more, "1\n"), (
+            "moved, and there with what it holds"
+        )
+    for what, touch in TOUCHES.items():
+        fresh = build(f"{whole}; {touch}", packed="")
+        assert build(whole, packed="")[0] == first
+        again = build(f"{away}; {touch}")
+        assert again[:2] == fresh[:2], what
+        build(whole, packed="")  # the newest again
+    assert build(f"rm -r deps more; {whole}")[:2] == (first, more), "nothing of it has to be used"
+    kept = host.engine.image_file(first)
+    kept.write_bytes(kept.read_bytes()[:-1] + b"?")
+    assert build("test ! -e deps -a -d more; " + whole)[0] == first, "a damaged image is not offered"
+    assert host.engine.remove_volume("app-1", "cache")
 
 
 def test_export_refuses_what_it_must(host: Host, tmp_path: Path) -> None:
