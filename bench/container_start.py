@@ -84,7 +84,7 @@ class Bench:
 @contextlib.contextmanager
 def opened(pool: int) -> Iterator[Bench]:
     home = Path(tempfile.mkdtemp(prefix="p", dir="/tmp"))
-    subnet = f"10.{random.randrange(214, 250)}.{random.randrange(256)}.0/24"
+    subnet = f"10.{random.randrange(214, 250)}.{random.randrange(0, 256, 4)}.0/22"
     engine = CrunEngine(
         EngineConfig(home=home, tag=f"b{secrets.token_hex(3)}", subnet=subnet, pool_size=pool)
     )
@@ -304,7 +304,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--starts", type=int, default=100, help="containers of the throughput run")
     parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--pool", type=int, default=16, help="network namespaces made ahead (the agent: 4)")
+    parser.add_argument("--pool", type=int, default=16, help="network namespaces made ahead (the agent: 16)")
     parser.add_argument("--podman", default="auto", help="its path; '' leaves it out")
     parser.add_argument("--no-docker", action="store_true")
     arguments = parser.parse_args()

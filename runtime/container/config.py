@@ -14,6 +14,7 @@ class EngineConfig:
     """`home`: this agent's data directory. `tag`: short, unique per platform on this machine. `subnet`: an
     IPv4 network that no other platform or neighbour uses; each container gets one address. `blocked`:
     addresses and networks that tenants must not reach, besides the host's own and the metadata service.
+    `pool_size`: network namespaces kept ready, 0.25 MB of kernel memory each and no processor time.
     `user_namespaces`: False gives containers none, for tests. `shift`: how images get the owners that user
     namespaces want, a `runtime.images.shifting.Shift` ('': the kernel decides). `overlay`: how hosts reach
     each other's containers, a `runtime.network.overlay.Mode`; `underlay`: this host's own address among them
@@ -25,7 +26,7 @@ class EngineConfig:
     tag: str
     subnet: str
     runtime: str = "crun"
-    pool_size: int = 4
+    pool_size: int = 16
     blocked: tuple[str, ...] = ()
     ca_bundle: Path | None = None
     user_namespaces: bool | None = None

@@ -6,12 +6,13 @@ In: the agent's data directory and the platform's tag.  Out: paths; nothing is t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 SHIMS = "_shims"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """`home` is on disk. `run` is a tmpfs in the private mount namespace, world-traversable on its way from /,
     because a container's root, a stranger to the host, must reach its file systems."""
@@ -19,36 +20,36 @@ class Layout:
     home: Path
     tag: str
 
-    @property
+    @cached_property
     def run(self) -> Path:
         return Path(f"/run/paas-{self.tag}")
 
-    @property
+    @cached_property
     def cgroup(self) -> str:
         return f"/paas-{self.tag}"
 
-    @property
+    @cached_property
     def bundles(self) -> Path:
         """What belongs to a run of a container: in memory, gone at a reboot. Seen in the mount namespace only."""
         return self.run / "b"
 
-    @property
+    @cached_property
     def records(self) -> Path:
         """A file per container, from before its start until after its removal, over a reboot too. A folder there is
         the bundle, with the record, of one that an earlier version made."""
         return self.home / "c"
 
-    @property
+    @cached_property
     def late_hooks(self) -> Path:
         """A folder for each container that has hooks of the operator which the agent itself runs."""
         return self.home / "hooks"
 
-    @property
+    @cached_property
     def state(self) -> Path:
         """What the OCI runtime knows of containers: in memory, since after a reboot none of them is there."""
         return self.run / "oci"
 
-    @property
+    @cached_property
     def old_state(self) -> Path:
         """The same of containers that an earlier version made, for as long as they run."""
         return self.home / "oci"
@@ -63,38 +64,38 @@ class Layout:
         folders = (path for place in (self.run, self.home) for path in place.glob("oci-*"))
         return tuple(path for path in (self.state, self.old_state, *sorted(folders)) if path.is_dir())
 
-    @property
+    @cached_property
     def cni(self) -> Path:
         return self.home / "cni"
 
-    @property
+    @cached_property
     def cni_prefix(self) -> str:
         """What the ids of our containers begin with on a network that others use too."""
         return f"paas-{self.tag}."
 
-    @property
+    @cached_property
     def exits(self) -> Path:
         return self.home / "exits"
 
-    @property
+    @cached_property
     def logs(self) -> Path:
         return self.home / "logs"
 
-    @property
+    @cached_property
     def scratch(self) -> Path:
         return self.home / "scratch"
 
-    @property
+    @cached_property
     def copies(self) -> Path:
         """Unpacked images, where the kernel cannot idmap packed ones."""
         return self.home / "copies"
 
-    @property
+    @cached_property
     def data(self) -> Path:
         """First-class volumes; build caches are in `volumes`."""
         return self.home / "data"
 
-    @property
+    @cached_property
     def works(self) -> Path:
         return self.run / "c"
 
@@ -119,7 +120,7 @@ class Layout:
     def cgroup_of(self, container: str) -> str:
         return f"{self.cgroup}/{container}"
 
-    @property
+    @cached_property
     def shims(self) -> str:
         """The control group of all conmons; no container's id begins with an underscore."""
         return f"{self.cgroup}/{SHIMS}"

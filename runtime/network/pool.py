@@ -55,6 +55,11 @@ def next_address(subnet: ipaddress.IPv4Network, last: int, used: Collection[str]
     raise EngineError(f"Every address of {subnet} is in use; stop containers or configure a larger subnet.")
 
 
+def fitting(size: int, subnet: ipaddress.IPv4Network) -> int:
+    """Return how many slots to keep ready: what nobody uses has at most a quarter of a small subnet's addresses."""
+    return min(size, subnet.num_addresses // 4)
+
+
 def missing(size: int, there: int) -> int:
     """Return how many slots to make now. Pure. Many at once, when half are gone: making one keeps the kernel's locks
     on networks and mounts, for which the container that has just taken one would wait."""
@@ -96,7 +101,8 @@ class Pool:
         self, subnet: str, veth: str, directory: Path, size: int, run: Callable[[Callable[[], Slot]], Slot]
     ) -> None:
         self._subnet = ipaddress.IPv4Network(subnet)
-        self._veth, self._directory, self._size, self._run = veth, directory, size, run
+        self._size = fitting(size, self._subnet)
+        self._veth, self._directory, self._run = veth, directory, run
         self._ready: queue.SimpleQueue[Slot] = queue.SimpleQueue()
         self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._lock = threading.Lock()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runtime.container.port import EngineError
 from runtime.network import resolver
-from runtime.network.pool import device_mtu, encode_name, missing, next_address, outgoing_mtu
+from runtime.network.pool import device_mtu, encode_name, fitting, missing, next_address, outgoing_mtu
 from runtime.network.rtnetlink import attribute
 
 pytestmark = pytest.mark.unit
@@ -81,3 +81,8 @@ def test_files_of_a_container() -> None:
     assert resolver.render_resolv_conf(("192.0.2.1",)) == "nameserver 192.0.2.1\nsearch .\noptions edns0\n"
     assert "10.0.0.2 web-1\n" in resolver.render_hosts("10.0.0.2", "web-1")
     assert "127.0.1.1 web-1\n" in resolver.render_hosts("", "web-1")
+
+
+def test_what_is_ready_leaves_a_small_subnet_to_containers() -> None:
+    sizes = {net: fitting(16, ipaddress.IPv4Network(f"10.9.0.0/{net}")) for net in (16, 26, 27, 28)}
+    assert sizes == {16: 16, 26: 16, 27: 8, 28: 4}
