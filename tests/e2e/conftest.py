@@ -14,7 +14,11 @@ from tests.e2e.platform import PORTS, ROOT, Platform, repository
 from tests.e2e.registries import registries_of
 from tests.system.runtime.outside import some_network
 
-SETTINGS = {"PAAS_BOOT_TIMEOUT": "10", "PAAS_GIT_MAX_PACK": str(16 * 1024**2)}  # bounds that tests run into
+SETTINGS = {
+    "PAAS_BOOT_TIMEOUT": "10",  # bounds that tests run into
+    "PAAS_GIT_MAX_PACK": str(16 * 1024**2),
+    "PAAS_SOURCE_NETWORKS": "127.0.0.0/8",  # where the git server of a test is
+}
 
 
 @pytest.fixture(scope="session")

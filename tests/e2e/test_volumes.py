@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import apps
+from tests.e2e.browsing import Browsing
 from tests.e2e.platform import Platform, commit, until
 from tests.e2e.test_images import paas as command
 from tests.e2e.test_kernel_parameters import settle
@@ -72,3 +73,41 @@ def test_data_survives_deploy_restart_and_rollback(
         in paas(platform, "volumes:destroy", "data", "--confirm", "data", "-a", app)[1]
     )
     assert count() == before + 1
+
+
+def test_by_the_dashboard(platform: Platform, make_repository: Callable[..., Path]) -> None:
+    """Made, mounted, written to, kept in a snapshot, cloned, grown and destroyed."""
+    app = platform.create_app("shelves")
+    assert platform.git_push(make_repository(files=counting("one"), name=app), app).code == 0
+    page, base = Browsing(platform), f"/dashboard/apps/{app}/volumes"
+    page.sign_in(platform.ready["admin_email"], platform.ready["admin_password"])
+    page.post(base, name="data", size="16MiB", mounts="")
+    assert page.notice.startswith("Made volume data of 16.0 MiB")
+    page.post(f"{base}/data/mount", mounts="web:/data")
+    assert "Mount volume data web:/data" in page.notice
+    settle(platform, app)
+
+    def count() -> int:
+        answer = until(
+            lambda: (got := platform.get(app, "/count")).status == 200 and got, 60, "it serves", 0.2
+        )
+        return int(answer.text)
+
+    assert count() == 1
+    assert "Snapshot first" in page.post(f"{base}/data/snapshots", snapshot="first")
+    assert "used, by web.1 at the moment" in page.get(f"{base}/data")
+    assert "data-2" in page.post(f"{base}/data/snapshots/clone", snapshot="first", name="data-2")
+    assert page.notice == "Made volume data-2 from first of data."
+    assert count() == 2
+    assert "Snapshot first" not in page.post(f"{base}/data/snapshots/remove", snapshot="first")
+    page.post(f"{base}/data/mount", mounts="")
+    settle(platform, app)
+    page.post(f"{base}/data/grow", size="32MiB")
+    assert page.notice == "Volume data holds 32.0 MiB."
+    page.post(f"{base}/data-2/mount", mounts="web:/data")
+    settle(platform, app)
+    assert count() == 2, "the clone holds what was written before the snapshot"
+    page.post(f"{base}/data/destroy", confirm="data")
+    assert page.notice == "Volume data is destroyed."
+    assert [one["name"] for one in platform.api("GET", f"/apps/{app}/volumes").json()] == ["data-2"]
+    assert platform.api("DELETE", f"/apps/{app}").status == 200

@@ -89,6 +89,7 @@ urlpatterns = [
     path(f"{APP}/volumes/<str:volume>/destroy", volumes.destroy, name="destroy_volume"),
     path(f"{APP}/volumes/<str:volume>/snapshots", volumes.snapshot, name="snapshot_volume"),
     path(f"{APP}/volumes/<str:volume>/snapshots/restore", volumes.restore, name="restore_volume"),
+    path(f"{APP}/volumes/<str:volume>/snapshots/clone", volumes.clone, name="clone_volume"),
     path(f"{APP}/volumes/<str:volume>/snapshots/remove", volumes.remove_snapshot, name="remove_snapshot"),
     path(f"{APP}/rename", settings.rename, name="rename"),
     path(f"{APP}/domains", settings.add_domain, name="domains"),

@@ -82,6 +82,15 @@ def restore(request: Request, app: App, volume: str) -> HttpResponse:
 
 
 @of_app("POST")
+def clone(request: Request, app: App, volume: str) -> HttpResponse:
+    """Make another volume from a snapshot."""
+    found, snapshot = find_volume(app, volume), field(request, "snapshot")
+    name, source = field(request, "name").strip(), f"{found.id}/{snapshot}"
+    made = service.create_volume(request.user, app, name, found.size_bytes, source=source)
+    return _listed(request, app, f"Made volume {made.name} from {snapshot} of {volume}.")
+
+
+@of_app("POST")
 def remove_snapshot(request: Request, app: App, volume: str) -> HttpResponse:
     name = field(request, "snapshot")
     service.remove_snapshot(request.user, find_volume(app, volume), name)

@@ -48,7 +48,7 @@ WRITES = [
     "connect_source", "disconnect_source", "source_secret", "source_path", "deploy_source",
     "kernel", "remove_kernel", "sandbox", "egress", "networks", "create_network", "leave_network", "destroy_network",
     "volumes", *(ON_VOLUMES := ["mount_volume", "grow_volume", "destroy_volume", "snapshot_volume", "restore_volume",
-    "remove_snapshot"]), *(ON_CRON := ["run_cron", "pause_cron", "resume_cron"]),
+    "clone_volume", "remove_snapshot"]), *(ON_CRON := ["run_cron", "pause_cron", "resume_cron"]),
 ]  # fmt: skip
 ADMIN_READS = ["hosts", "users", "audit"]
 ADMIN_WRITES = ["invite", "user_active", "user_admin", "user_reset", "user_delete"]
