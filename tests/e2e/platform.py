@@ -66,6 +66,7 @@ class Platform:
     home: Path
     environ: dict[str, str]
     ready: dict[str, Any] = field(default_factory=dict)
+    root: Path = ROOT  # the checkout that it runs from
     _process: subprocess.Popen[bytes] | None = None
 
     @classmethod
@@ -97,7 +98,7 @@ class Platform:
         command = (sys.executable, "-m", "paas.supervisor", *arguments)
         return subprocess.run(
             command,
-            cwd=ROOT,
+            cwd=self.root,
             env=self.environ,
             text=True,
             capture_output=True,
@@ -113,7 +114,12 @@ class Platform:
         command = (sys.executable, "-m", "paas.supervisor", "up", "--ready-file", str(ready_file), *options)
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env=self.environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command,
+                cwd=self.root,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
             )
         until(
             lambda: ready_file.exists() or self._process.poll() is not None,
