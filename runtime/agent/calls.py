@@ -87,6 +87,9 @@ class EngineCalls:
     async def weigh(self, container: str, shares: int) -> None:
         await self._run(self.engine.weigh, container, shares)
 
+    async def hold_back(self, container: str, cores: float | None) -> None:
+        await self._run(self.engine.hold_back, container, cores)
+
     async def delete(self, container: str) -> None:
         await self._one(container, self.engine.delete, container)
 

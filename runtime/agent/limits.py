@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from runtime.agent.holding import Holding
 from runtime.agent.host import Host
 from runtime.agent.instance import Context, Instance
 from runtime.agent.job import Job
@@ -116,7 +117,8 @@ class LimitWatch:
     def __init__(self, host: Host, context: Context, lost: Mapping[str, int]) -> None:
         self._host, self._context, self._lost = host, context, lost
         self._seen: dict[str, Seen] = {}
-        self._yielding = Yielding(context.calls)
+        self._yielding, self._holding = Yielding(context.calls), Holding(context.calls)
+        self._looked_at = time.monotonic()
 
     async def run(self) -> None:
         while True:
@@ -130,7 +132,11 @@ class LimitWatch:
         strains, clock = await self._context.calls.strains(), time.monotonic()
         known: dict[str, Instance | Job] = {**self._host.instances, **self._host.jobs}
         self._seen = {id_: seen for id_, seen in self._seen.items() if id_ in known}
-        await self._yielding.look(strains, _running(known))
+        running, seconds = _running(known), clock - self._looked_at
+        self._looked_at = clock
+        await self._yielding.look(strains, running)
+        for id_, text in (await self._holding.look(strains, running, seconds)).items():
+            self._tell(known[id_].spec.container, (text,))
         for now in strains:
             if supervisor := known.get(now.id):
                 seen = self._seen.get(now.id, Seen(Strain(id=now.id)))

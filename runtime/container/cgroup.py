@@ -51,6 +51,9 @@ class Cgroups(Protocol):
     def reweigh(self, path: str, shares: int) -> None:
         """Give a group another weight. A no-op when it is gone."""
 
+    def confine(self, path: str, cores: float | None) -> None:
+        """Give a group no more processor time than these (None: no limit). A no-op when it is gone."""
+
     def enter(self, path: str, pid: int) -> None:
         """Let the group have the processor time of a process. A no-op when the process is gone."""
 
@@ -135,6 +138,9 @@ class CgroupV2:
     def reweigh(self, path: str, shares: int) -> None:
         _write(_below(self._root, path) / "cpu.weight", str(weight_of(shares)))
 
+    def confine(self, path: str, cores: float | None) -> None:
+        _write(_below(self._root, path) / "cpu.max", f"{limiting.quota(cores) or 'max'} {limiting.PERIOD}")
+
     def enter(self, path: str, pid: int) -> None:
         _write(_below(self._root, path) / "cgroup.procs", str(pid))
 
@@ -213,6 +219,9 @@ class CgroupV1:
 
     def reweigh(self, path: str, shares: int) -> None:
         _write(_below(self._root / "cpu", path) / "cpu.shares", str(shares))
+
+    def confine(self, path: str, cores: float | None) -> None:
+        _write(_below(self._root / "cpu", path) / "cpu.cfs_quota_us", str(limiting.quota(cores) or -1))
 
     def enter(self, path: str, pid: int) -> None:
         _write(_below(self._root / "cpu", path) / "cgroup.procs", str(pid))

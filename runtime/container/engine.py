@@ -186,6 +186,9 @@ class CrunEngine(Keeping, Networking, Visiting):
     def weigh(self, container: str, shares: int) -> None:
         self._parts.cgroups.reweigh(self._layout.cgroup_of(container), shares)
 
+    def hold_back(self, container: str, cores: float | None) -> None:
+        self._parts.cgroups.confine(self._layout.cgroup_of(container), cores)
+
     def delete(self, container: str) -> None:
         with self._locked(container):
             record = self._records.get(container)

@@ -20,9 +20,9 @@ PERIOD = 100_000  # microseconds
 MEBIBYTE = 1024**2
 
 
-def quota(limits: Limits) -> int | None:
+def quota(cores: float | None) -> int | None:
     """Microseconds of CPU per period, None without a limit. Pure."""
-    return None if limits.cpu_cores is None else max(1000, int(limits.cpu_cores * PERIOD))
+    return None if cores is None else max(1000, int(cores * PERIOD))
 
 
 def weight(shares: int) -> int:
@@ -35,7 +35,7 @@ def limit_v1(memory: Path, cpu: Path, pids: Path, limits: Limits) -> None:
     _memory_v1(memory, limits.memory_bytes)
     _write(cpu / "cpu.shares", max(2, limits.cpu_shares))
     _write(cpu / "cpu.cfs_period_us", PERIOD)
-    _write(cpu / "cpu.cfs_quota_us", quota(limits) or -1)
+    _write(cpu / "cpu.cfs_quota_us", quota(limits.cpu_cores) or -1)
     _write(pids / "pids.max", limits.pids)
 
 
@@ -43,7 +43,7 @@ def limit_v2(group: Path, limits: Limits) -> None:
     """Raise EngineError when the memory in use does not fit, OSError for anything else."""
     _memory_v2(group, limits.memory_bytes)
     _write(group / "cpu.weight", weight(limits.cpu_shares))
-    _write(group / "cpu.max", f"{quota(limits) or 'max'} {PERIOD}")
+    _write(group / "cpu.max", f"{quota(limits.cpu_cores) or 'max'} {PERIOD}")
     _write(group / "pids.max", limits.pids)
 
 

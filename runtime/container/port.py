@@ -262,6 +262,9 @@ class Engine(Protocol):
     def weigh(self, container: str, shares: int) -> None:
         """Give it another weight against its neighbours, until `update`. A no-op when it is gone."""
 
+    def hold_back(self, container: str, cores: float | None) -> None:
+        """Give it no more processor time than these (None: no limit), until `update`. A no-op when it is gone."""
+
     def wait(self, container: str, timeout: float) -> ExitInfo | None:
         """Return how it ended, or None if it still runs after `timeout` seconds (0: just look)."""
 

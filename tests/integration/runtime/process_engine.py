@@ -108,6 +108,9 @@ class ProcessEngine:
     def weigh(self, container: str, shares: int) -> None:
         """Processes of the host have no control group."""
 
+    def hold_back(self, container: str, cores: float | None) -> None:
+        """Nor a limit of processor time."""
+
     def strains(self) -> tuple[Strain, ...]:
         """Processes of the host have none of the limits."""
         return ()

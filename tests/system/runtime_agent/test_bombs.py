@@ -108,6 +108,23 @@ def test_who_takes_all_weighs_less_and_a_new_agent_puts_weights_right(place: Pla
     in_state(place.client, container, "stopped", 120)
 
 
+def test_a_fork_bomb_is_held_back_and_a_new_agent_frees_who_is_calm(place: Place) -> None:
+    container = f"forks{place.generation}"
+    place.give(bomb_spec(next(bomb for bomb in BOMBS if bomb.name == "fork bomb"), container))
+    eventually(lambda: place.told(container, "held back to 2% of a processor"), 120)
+    ours, theirs = (_quota(place.agent, id_) for id_ in ("neighbour", container))
+    free = ours.read_text()
+    assert theirs.read_text().startswith("2000") and not free.startswith("2000")
+    assert place.agent.process is not None
+    place.agent.process.kill()
+    place.agent.process.wait()
+    ours.write_text(theirs.read_text())
+    place.client = place.agent.start()
+    eventually(lambda: ours.read_text() == free, 120)
+    place.give()
+    in_state(place.client, container, "stopped", 120)
+
+
 def test_a_forged_source_address_is_dropped_and_reported(place: Place) -> None:
     container = f"forger{place.generation}"
     place.give(python(container, FORGER, "bad", Limits(memory_bytes=64 * 2**20)))
@@ -126,10 +143,18 @@ def test_a_forged_source_address_is_dropped_and_reported(place: Place) -> None:
 
 def _weight(agent: RealAgent, container: str) -> Path:
     """The file in which the kernel has the weight of a container."""
+    return _file(agent, container, "cpu.shares", "cpu.weight")
 
+
+def _quota(agent: RealAgent, container: str) -> Path:
+    """The file in which the kernel has how much processor time a container gets."""
+    return _file(agent, container, "cpu.cfs_quota_us", "cpu.max")
+
+
+def _file(agent: RealAgent, container: str, *names: str) -> Path:
     def find() -> Path | None:
         groups = detect().groups(f"/paas-{agent.tag}/{container}")
-        files = (group / name for group in groups for name in ("cpu.shares", "cpu.weight"))
+        files = (group / name for group in groups for name in names)
         return next((file for file in files if file.exists()), None)
 
     found = eventually(find, 60)

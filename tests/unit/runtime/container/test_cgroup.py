@@ -124,8 +124,13 @@ def test_a_group_has_a_weight_and_members(
     assert (tmp_path / members).read_text() == "77"
     cgroups.reweigh("/p", 2)
     assert (tmp_path / weight).read_text() == ("2" if cgroups.version == 1 else "1")
+    quota = tmp_path / ("cpu/p/cpu.cfs_quota_us" if cgroups.version == 1 else "p/cpu.max")
+    for cores, texts in ((0.02, ("2000", "2000 100000")), (None, ("-1", "max 100000"))):
+        cgroups.confine("/p", cores)
+        assert quota.read_text() == texts[cgroups.version - 1]
     cgroups.enter("/gone", 77)
     cgroups.reweigh("/gone", 2)
+    cgroups.confine("/gone", 2.0)
     assert not cgroups.exists("/gone")
 
 
