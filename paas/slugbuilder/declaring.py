@@ -7,7 +7,8 @@ In: the unpacked source, the app's config vars.  Out: values for `result.json`; 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from .app_json import parse_health_checks
@@ -29,23 +30,29 @@ class Said:
 
 def read_declarations(work: Workspace) -> Said:
     """Raises BuildError for what cannot be used, or for a config var that must be there and is not."""
+    said = read_app_json(work, work.app)
+    return replace(said, processes=parse_procfile(_bytes(work.app / "Procfile") or b""))
+
+
+def read_app_json(work: Workspace, source: Path) -> Said:
+    """What app.json and CHECKS of a source say, without process types. Raises BuildError like the whole."""
     declared = Declared()
     checks: dict[str, dict[str, Any]] = {}
-    if (data := _bytes(work, FILE)) is not None:
+    if (data := _bytes(source / FILE)) is not None:
         checks, declared = parse_health_checks(data), parse_declared(data)
         check_required(declared.env, work.config)
         _tell(work, declared)
-    processes = parse_procfile(_bytes(work, "Procfile") or b"")
-    return Said(processes, _with_checks_file(work, checks), declared)
+    return Said({}, _with_checks_file(work, source, checks), declared)
 
 
-def _bytes(work: Workspace, name: str) -> bytes | None:
-    file = work.app / name
+def _bytes(file: Path) -> bytes | None:
     return file.read_bytes() if file.is_file() else None
 
 
-def _with_checks_file(work: Workspace, checks: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    data = _bytes(work, "CHECKS")
+def _with_checks_file(
+    work: Workspace, source: Path, checks: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    data = _bytes(source / "CHECKS")
     if data is None:
         return checks
     if "web" in checks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -133,6 +134,34 @@ def test_the_registrys_password_is_the_builds_alone(platform: Platform, built: B
     assert any(b"cgi-bin/show" in data for data in kept)
     for data in kept:
         assert secret.encode() not in data and b"REGISTRY_AUTH" not in data
+
+
+APP_JSON = {
+    "env": {"API_URL": {"description": "Where the API is", "required": True}},
+    "scripts": {"dokku": {"postdeploy": "echo told $API_URL from $(cat /told)"}},
+    "cron": [{"command": "echo tidy", "schedule": "0 3 * * *"}],
+}
+
+
+def test_app_json_holds_as_for_other_apps(platform: Platform, built: Built) -> None:
+    """What it requires, a script after the deploy, a scheduled command."""
+    files = {"app.json": json.dumps(APP_JSON), "Dockerfile": dockerfile(built.place, "scripts")}
+    commit(built.folder, "app.json", files)
+    refused = platform.git_push(built.folder, built.app)
+    assert refused.code != 0
+    assert "API_URL: Where the API is" in refused.output
+    set_up = platform.api("PATCH", f"/apps/{built.app}/config-vars", {"API_URL": "http://api"})
+    assert set_up.status == 200, set_up.text
+    pushed = platform.git_push(built.folder, built.app)
+    assert pushed.code == 0, pushed.output
+
+    def told() -> bool:
+        return "told http://api from scripts" in paas(platform, "logs", "-a", built.app, "-n", "200").stdout
+
+    until(told, 60, "the script has run in the image", 0.5)
+    listed = paas(platform, "cron", "-a", built.app).stdout
+    assert "echo tidy" in listed, listed
+    assert "0 3 * * *" in listed, listed
 
 
 @pytest.mark.parametrize("name", ["agent", "worker"])

@@ -161,8 +161,9 @@ def _layers(name: str) -> list[dict[str, str]]:
     )
 
 
-def succeed(build: Build, plan: Plan, made: ImageRef, timings: dict[str, float]) -> None:
-    """Flatten what was built and release it. Raises ImageError for an image that cannot be run."""
+def succeed(build: Build, plan: Plan, made: ImageRef, said: builds.Result, timings: dict[str, float]) -> None:
+    """Flatten what was built and release it with what app.json `said`. Raises ImageError for an image that cannot be
+    run."""
     began = time.monotonic()
     digests = adopt_folders(image_path(made.digest), blobs())
     images = [_image_of(target, digests.get(number)) for number, target in enumerate(plan.targets)]
@@ -174,9 +175,13 @@ def succeed(build: Build, plan: Plan, made: ImageRef, timings: dict[str, float])
     found = {name: _described(build, plan, name, images, flats) for name in (*plan.images, *plan.runs)}
     for name, process in found.items():
         prebuilt.tell_process(build, name, process)
+    for name in sorted(set(said.declared.formation) - set(found)):
+        words = f"app.json: `formation` names {name}, which is no process type of this app."
+        prebuilt.say(build.id, f" !     {words}")
     result = builds.Result(
         process_types={name: _command(plan, name, image) for name, image in found.items()},
-        health_checks=_checks(plan, found),
+        health_checks={**_checks(plan, found), **said.health_checks},
+        declared=said.declared,
         buildpacks=tuple(builds.UsedBuildpack(_name(target), "buildah") for target in plan.targets),
     )
     main = found.get(WEB) or next(iter(found.values()))

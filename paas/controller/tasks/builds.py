@@ -272,7 +272,7 @@ def _finish(build: Build, status: JobStatus, seconds: float, plan: Plan | None =
             builds.cancel_build(None, build)
             return
         if plan is not None:
-            image_builds.succeed(build, plan, slug, timings)
+            image_builds.succeed(build, plan, slug, builds.read_result(status.result), timings)
             return
         build_output.write(build.id, f"-----> {packaged(status, slug)}")
         builds.succeed(build, slug, builds.read_result(status.result), timings, layers=status.layers)

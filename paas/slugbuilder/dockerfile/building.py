@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..command import Finished
+from ..declaring import for_controller, read_app_json
 from ..errors import BuildError
 from ..heroku.variables import NAME
 from ..pipeline import Request
@@ -49,6 +50,11 @@ def build_images(orders: Orders, request: Request, work: Workspace) -> Result:
         folder.mkdir()
     with work.timed("unpack"):
         unpack_source(request.source, source, below=request.project_path)
+    said = read_app_json(work, source)
+    if said.declared.buildpacks:
+        work.output.info(
+            "app.json names buildpacks; a Dockerfile goes before them (paas buildpacks:set does not)"
+        )
     auth = credentials(work.env.get(REGISTRY_AUTH, ""))
     secrets = write_secrets(work)
     namespaces.enter()
@@ -67,6 +73,8 @@ def build_images(orders: Orders, request: Request, work: Workspace) -> Result:
         buildpacks=tuple(UsedBuildpack(target.dockerfile, target.stage) for target in orders.targets),
         warnings=tuple(work.output.warnings),
         timings=work.timings,
+        health_checks=said.checks,
+        declared=for_controller(said.declared),
     )
 
 
