@@ -181,6 +181,47 @@ def test_the_build_of_a_killed_worker_is_finished_by_the_next(
     assert platform.get(app).text.startswith("one")
 
 
+# A Cloud Native Buildpack whose layer takes its time.
+PROJECT = """\
+[_]
+schema-version = "0.2"
+[[io.buildpacks.group]]
+id = "test/slow"
+[io.buildpacks.group.script]
+api = "0.10"
+shell = "/usr/bin/python3"
+inline = '''
+import os, pathlib, time
+print("layer begun", flush=True)
+time.sleep(5)
+layer = pathlib.Path(os.environ["CNB_LAYERS_DIR"], "words")
+(layer / "env.launch").mkdir(parents=True)
+(layer / "env.launch" / "WORDS").write_text("of the layer")
+layer.with_suffix(".toml").write_text("[types]\\nlaunch = true\\n")
+'''
+"""
+
+
+def test_a_cloud_native_build_goes_on_without_its_agent_and_its_worker(
+    platform: Platform, builder: tuple[str, Path]
+) -> None:
+    """Both killed in the middle of the build phase: the layer is made once, and nothing is left."""
+    app, folder = builder
+    before = containers(platform)
+    commit(folder, "buildpacks", {**apps.plain("layered"), "project.toml": PROJECT})
+    push = Push.begin(platform, folder, app)
+    push.await_line("layer begun")
+    for name in ("agent", "worker"):
+        pid = platform.pid_of(name)
+        kill(pid)
+        restarted(platform, name, pid)
+    ended = push.end()
+    assert ended.code == 0, ended.output
+    assert ended.output.count("layer begun") == 1, "it was not begun anew"
+    assert platform.get(app).text.startswith("layered")
+    until(lambda: len(containers(platform)) <= len(before), 60, "no container of the build is left", 0.5)
+
+
 def test_kill_git_in_mid_push(platform: Platform, bystander: str, builder: tuple[str, Path]) -> None:
     app, folder = builder
     with under_load(platform, bystander) as load:
