@@ -56,9 +56,7 @@ class Holding:
         self._calls = calls
         self._held: dict[str, int] = {}
         self._counted: dict[str, Refused] = {}
-        self._older: frozenset[str] | None = (
-            None  # than this agent: what they were refused before is not news
-        )
+        self._older: frozenset[str] | None = None  # than this agent: their past is not news
 
     async def look(
         self, strains: Collection[Strain], specs: Mapping[str, ContainerSpec], seconds: float

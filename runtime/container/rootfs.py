@@ -24,10 +24,8 @@ _MOUNT_POINTS = ("dev", "proc", "sys")
 _ROOT_OWNED = (*_MOUNT_POINTS, "etc", "var", "usr")
 _STICKY = ("tmp", "var/tmp")
 _APP_OWNED = ("app", "run")
-SCRATCH, UPPER = (
-    "scratch",
-    "data",
-)  # where the disk of a writable layer stays in reach, to be thrown away unwritten
+SCRATCH = "scratch"  # where the disk of a writable layer stays in reach, to be thrown away unwritten
+UPPER = "data"
 
 
 class Writable(Struct):
