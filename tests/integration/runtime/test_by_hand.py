@@ -159,8 +159,9 @@ def test_one_held_stays_down_until_it_is_started_by_hand(agent: Agent) -> None:
 
 def test_a_signal_by_hand_and_a_job_cancelled_by_hand(agent: Agent) -> None:
     with agent.start() as client:
-        client.put_job(JobSpec(container=container("j1", "trap 'exit 9' USR1; while :; do sleep 0.05; done")))
-        eventually(lambda: client.job("j1").state is JobState.RUNNING)
+        script = "trap 'exit 9' USR1; echo listens; while :; do sleep 0.05; done"
+        client.put_job(JobSpec(container=container("j1", script)))
+        eventually(lambda: any(line.text == "listens" for line in client.logs("j1", follow=False)))
         client.change_limits("j1", LimitsChange(memory_bytes=64 * MIB, cpu_cores=0.5))
         assert in_force(agent.home, "j1") == Limits(memory_bytes=64 * MIB, cpu_cores=0.5)
         client.signal("j1", signal.SIGUSR1)
