@@ -235,7 +235,7 @@ call("writable /proc/sys", libc.mount(b"/proc/sys", b"/proc/sys", None, 4096 | 3
 attempt("block device", lambda: os.mknod("/tmp/own/disk", 0o60600, os.makedev(254, 0)))
 attempt("kernel setting", lambda: Path("/proc/sys/kernel/core_pattern").write_text("|/bin/x"))
 attempt("trigger", lambda: Path("/proc/sysrq-trigger").write_text("h"))
-attempt("higher priority", lambda: os.setpriority(os.PRIO_PROCESS, 0, -5))
+attempt("higher priority", lambda: os.nice(-1))
 attempt("clock", lambda: __import__("time").clock_settime(0, 1))
 calls = {
     "bpf": (321, 0, 0, 0), "keyctl": (250, 0, -3, 0), "perf": (298, 0, 0, -1, -1, 0), "setns": (308, 0, 0),
