@@ -43,7 +43,7 @@ mount -t tmpfs tmpfs "$work/merged/run"
 touch "$work/resolv.conf"; cat /etc/resolv.conf > "$work/resolv.conf"
 mount --bind "$work/resolv.conf" "$work/merged/etc/resolv.conf"
 inside() {
-  chroot "$work/merged" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \\
+  chroot "$work/merged" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \\
     ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} "$@"
 }
 printf '#!/bin/sh\\nexit 101\\n' > "$work/policy"; chmod 755 "$work/policy"

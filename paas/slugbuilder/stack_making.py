@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from . import java_keystore
 from .squash import BuiltImage, ImageError, pack
 from .stack_definitions import StackDefinition
 
@@ -38,6 +39,7 @@ NOT_PACKED = (
 )
 UPPER_NOT_PACKED = (
     *NOT_PACKED,
+    "etc/machine-id",
     "etc/resolv.conf",
     "var/cache/ldconfig/*",
     "var/cache/debconf/*-old",
@@ -140,6 +142,9 @@ def finish_upper(upper: Path) -> None:
     """Leave of an installation what belongs into its layer, the same on every day."""
     drop_whiteouts(upper)
     undate_accounts(upper)
+    keystore = upper / java_keystore.PLACE
+    if keystore.is_file() and not keystore.is_symlink():
+        keystore.write_bytes(java_keystore.undated(keystore.read_bytes()))
 
 
 def drop_whiteouts(upper: Path) -> None:
