@@ -85,12 +85,15 @@ def test_the_neighbour_answers_and_the_bomb_is_reported(place: Place, bomb: Bomb
     ask(place.address, 100)
     if bomb.words:
         eventually(lambda: place.told(container, bomb.words), 120, f"nobody told: {bomb.words}")
+    if bomb.name == "fork bomb":
+        eventually(lambda: place.told(container, "held back to 2% of a processor"), 120)
+        assert _quota(place.agent, container).read_text().startswith("2000")
     ask(place.address, 100)
     place.give()
     in_state(place.client, container, "stopped", 120)
 
 
-def test_who_takes_all_weighs_less_and_a_new_agent_puts_weights_right(place: Place) -> None:
+def test_who_takes_all_weighs_less_and_a_new_agent_puts_weights_and_quotas_right(place: Place) -> None:
     container = f"hog{place.generation}"
     place.give(bomb_spec(BOMBS[0], container))
     weight = _weight(place.agent, "neighbour")
@@ -101,26 +104,13 @@ def test_who_takes_all_weighs_less_and_a_new_agent_puts_weights_right(place: Pla
     place.agent.process.kill()
     place.agent.process.wait()
     weight.write_text(_weight(place.agent, container).read_text())
+    quota = _quota(place.agent, "neighbour")
+    free = quota.read_text()
+    quota.write_text("2000")
     place.client = place.agent.start()
     eventually(lambda: weight.read_text() == usual, 120)
+    eventually(lambda: quota.read_text() == free, 120)
     eventually(lambda: _weight(place.agent, container).read_text() != usual, 120)
-    place.give()
-    in_state(place.client, container, "stopped", 120)
-
-
-def test_a_fork_bomb_is_held_back_and_a_new_agent_frees_who_is_calm(place: Place) -> None:
-    container = f"forks{place.generation}"
-    place.give(bomb_spec(next(bomb for bomb in BOMBS if bomb.name == "fork bomb"), container))
-    eventually(lambda: place.told(container, "held back to 2% of a processor"), 120)
-    ours, theirs = (_quota(place.agent, id_) for id_ in ("neighbour", container))
-    free = ours.read_text()
-    assert theirs.read_text().startswith("2000") and not free.startswith("2000")
-    assert place.agent.process is not None
-    place.agent.process.kill()
-    place.agent.process.wait()
-    ours.write_text(theirs.read_text())
-    place.client = place.agent.start()
-    eventually(lambda: ours.read_text() == free, 120)
     place.give()
     in_state(place.client, container, "stopped", 120)
 
