@@ -20,7 +20,10 @@ FORKS = 100.0  # refused in a second: no app that only is at its limit asks so o
 KILLS = 2.0  # processes stopped for their memory in a second
 CORES = 0.02  # what one who is held back gets
 KEPT_LOOKS = 15  # half a minute after the last refusal
-HELD = f"It goes on asking for what its limits refuse, and is held back to {CORES:.0%} of a processor"
+HELD = (
+    f"It goes on asking for what its limits refuse: it is held back to {CORES:.0%} of a processor until half a minute "
+    "after it stops"
+)
 FREED = "It is not held back any more"
 
 

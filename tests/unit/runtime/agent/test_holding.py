@@ -68,7 +68,7 @@ def test_it_is_told_and_put_in_force_and_taken_back_to_its_own_limit() -> None:
     first, began, *between, end = asyncio.run(life())
     assert first == {} and not any(between)
     assert (began, end) == ({"bomb": HELD}, {"bomb": FREED})
-    assert HELD.endswith("held back to 2% of a processor")
+    assert "held back to 2% of a processor" in HELD
     assert limits == [1.5, *[CORES] * (KEPT_LOOKS + 1), 1.5]
     assert calls.cores == {"bomb": 1.5, "calm": None}
 
