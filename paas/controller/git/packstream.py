@@ -67,7 +67,7 @@ def inflate_at(pack: mmap.mmap, pos: int, length: int) -> Iterator[bytes]:
     while not inflater.eof:
         piece = pack[pos : pos + min(_PIECE, length + (length >> 10) + 64)]
         data = inflater.decompress(piece, _INFLATED_PIECE)
-        pos += len(piece) - len(inflater.unused_data) - len(inflater.unconsumed_tail)
+        pos += len(piece) - _left(inflater)
         yield data
 
 
@@ -153,7 +153,7 @@ class PackStream:
                 data = inflater.decompress(piece, _INFLATED_PIECE)
             except zlib.error as error:
                 raise _corrupt() from error
-            used = len(piece) - len(inflater.unused_data) - len(inflater.unconsumed_tail)
+            used = len(piece) - _left(inflater)
             self.crc = zlib.crc32(piece[:used], self.crc)
             self._pos += used
             length -= len(data)
@@ -195,6 +195,12 @@ class PackStream:
             have += len(more)
         self._buf = b"".join(parts)
         self._pos = 0
+
+
+def _left(inflater: zlib._Decompress) -> int:
+    """Return how many bytes of its last input an inflater has not used. At the end of its stream `unconsumed_tail` may
+    hold once more what is in `unused_data`: it does when a call before stopped at its most bytes of output."""
+    return len(inflater.unused_data if inflater.eof else inflater.unconsumed_tail)
 
 
 def _ended_early() -> PackRefused:

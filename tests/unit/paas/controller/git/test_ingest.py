@@ -39,14 +39,15 @@ def receive(
     limits: Limits | None = None,
     references: References | None = None,
     store: Path | None = None,
+    most: int = 1777,
 ) -> Ingested:
-    """Ingest `pack`, in small pieces, and check that everything it names is there."""
+    """Ingest `pack`, at most `most` bytes at a time, and check that everything it names is there."""
     folder.mkdir(exist_ok=True)
     references = references or References()
     source = io.BytesIO(pack)
     with open_store(folder, *([store] if store else [])) as packs:
         found = ingest(
-            lambda count: source.read(min(count, 1777)), folder, limits or Limits(), references, packs.get
+            lambda count: source.read(min(count, most)), folder, limits or Limits(), references, packs.get
         )
         references.check_closed(packs.kind)
     return found
@@ -110,6 +111,20 @@ def test_big_objects_and_their_deltas_stay_out_of_memory(tmp_path: Path) -> None
     assert found.objects == 6
     assert peak < 22 << 20
     git(repo, "verify-pack", str((found.pack or tmp_path).with_suffix(".idx")))
+
+
+@pytest.mark.parametrize("most", [100, 1777, 64 << 10])
+def test_large_files_that_pack_well(tmp_path: Path, most: int) -> None:
+    """Their last bytes of input bring more output than one step takes, with other objects in the same piece."""
+    repo = new_repo(tmp_path / "repo")
+    sizes = [(64 << 10) + 1, (256 << 10) - 1, 256 << 10, (256 << 10) + 1, 300_000, 3 << 20]
+    commit(repo, {f"{size}.log": f"{size} a line of a log\n".encode() * (size // 20) for size in sizes})
+    commit(repo, {f"{size}.txt": bytes([65 + number]) * size for number, size in enumerate(sizes)})
+    pack = pack_of(repo)
+    found = receive(tmp_path / "in", pack, most=most)
+    assert found.pack is not None
+    git(repo, "index-pack", "--strict", "-o", str(tmp_path / "git.idx"), str(found.pack))
+    assert found.pack.with_suffix(".idx").read_bytes() == (tmp_path / "git.idx").read_bytes()
 
 
 def test_an_empty_pack_leaves_no_file(tmp_path: Path) -> None:
