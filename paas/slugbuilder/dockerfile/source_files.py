@@ -26,7 +26,7 @@ class TooLarge(ValueError):
     """`name` is the path that was asked for, `size` its bytes."""
 
     def __init__(self, name: str, size: int, most: int) -> None:
-        super().__init__(f"{name} has {size} bytes; at most {most} are read.")
+        super().__init__(f"The file {name} has {size} bytes; at most {most} are read.")
         self.name = name
 
 

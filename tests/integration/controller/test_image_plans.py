@@ -41,7 +41,7 @@ def test_a_large_file_has_the_error_of_its_kind(
 ) -> None:
     build = queued(user, app, tmp_path, {"Dockerfile": b"FROM scratch\n", name: b"# x\n" * 100_000})
     with pytest.raises(
-        InvalidParams, match=f"{name} has 400000 bytes; at most 262144 are read. Make it"
+        InvalidParams, match=f"The file {name} has 400000 bytes; at most 262144 are read. Make it"
     ) as found:
         plan_of(build)
     assert found.value.id == error
